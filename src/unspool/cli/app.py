@@ -1,0 +1,32 @@
+"""The command line: parse, call the library, show. One file a verb; heavy imports happen inside the verb."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from unspool.cli import demo, evaluate, generate, info, score, train
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Recurrent sequence models for the machine you own."
+)
+app.add_typer(train.app, name="train")
+app.command("demo")(demo.demo)
+app.command("evaluate")(evaluate.evaluate)
+app.command("generate")(generate.generate)
+app.command("score")(score.score)
+app.command("info")(info.info)
+
+
+def main() -> None:
+    """Runs the command line. What the library refuses is one sentence and exit code 2."""
+    from unspool.errors import UnspoolError
+
+    try:
+        app()
+    except UnspoolError as error:
+        print(f"unspool: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)

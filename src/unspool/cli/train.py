@@ -1,0 +1,91 @@
+"""unspool train TASK DATA... -o MODEL"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train a model on your data: unspool train TASK DATA... -o MODEL")
+
+Data = Annotated[list[Path], typer.Argument(help="Files or folders to learn from.", show_default=False)]
+
+
+@app.command("text")
+def text(
+    data: Data,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
+    ] = None,
+    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")] = None,
+    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 30m]")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    documents: Annotated[bool, typer.Option("--documents", help="Each line is a text of its own [default: guessed]")] = False,
+    running: Annotated[bool, typer.Option("--running", help="The files are one long text [default: guessed]")] = False,
+    unit: Annotated[str | None, typer.Option(help="characters, words or subwords [default: auto]")] = None,
+    normalise: Annotated[str | None, typer.Option(help="tweets: lower case; links, names, numbers as single symbols.")] = None,
+    column: Annotated[str | None, typer.Option(help="Column of a CSV or JSONL file [default: guessed]")] = None,
+    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Size of a layer [default: 512]")] = None,
+    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
+    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+) -> None:
+    """A language model of tweets, titles, novels, plays, code ... that writes more of the same."""
+    from unspool.errors import ConfigError
+
+    if documents and running:
+        raise ConfigError("--documents and --running exclude each other; leave both out to have it guessed")
+    flags = {
+        "corpus": "documents" if documents else "running" if running else None,
+        "budget": budget,
+        "epochs": epochs,
+        "unit": unit,
+        "normalise": normalise,
+        "column": column,
+        "cell": cell,
+        "hidden": hidden,
+        "layers": layers,
+        "dropout": dropout,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+    }
+    run("text", data, output, valid or [], resume, init, config, json, flags)
+
+
+def run(
+    task: str,
+    data: list[Path],
+    output: Path | None,
+    valid: list[Path],
+    resume: bool,
+    init: Path | None,
+    config: Path | None,
+    json: bool,
+    flags: dict[str, Any],
+) -> None:
+    """Trains, and says what to do next. Shared by the tasks' commands."""
+    import sys
+
+    from unspool.tasks.task import read_config
+    from unspool.tasks.verbs import train
+    from unspool.training import Progress
+
+    options = {**(read_config(config) if config else {}), **{k: v for k, v in flags.items() if v is not None}}
+    progress = Progress("json", sys.stdout) if json else Progress()
+    model = train(task, data, output, valid=valid, resume=resume, init=init, progress=progress, **options)
+    folder, ended = model.folder.path, model.metrics["ended"]
+    if ended == "interrupted":
+        progress.say(f"stopped; the best model so far is in {folder}. To go on, give the same command with --resume")
+        raise typer.Exit(130)
+    progress.say(
+        f"the model is in {folder}. Next:\n  unspool generate {folder}\n  unspool evaluate {folder} FILE", model=str(folder)
+    )

@@ -1,0 +1,78 @@
+"""The truth: the equation, one step after the other. Every other engine is tested against this one, in value and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell, Gate
+from unspool.engines.weights import Ran, State, Weights
+
+__all__ = ["refusal", "run", "step"]
+
+
+def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
+    """Why this engine cannot serve; it always can."""
+    return None
+
+
+def run(
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    *,
+    reverse: bool = False,
+    trace: Sequence[str] = (),
+) -> Ran:
+    """Runs a cell over x (B, T, D) from `state`; in `reverse`, each sequence from its own last step to its first."""
+    products = torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b  # W x<t> + b for all t at once
+    ys: list[Tensor] = []
+    traced: dict[str, list[Tensor]] = {name: [] for name in trace}
+    order = range(x.shape[1])
+    for t in reversed(order) if reverse else order:
+        new, gates = _advance(cell, weights, products[t], state)
+        if lengths is not None:
+            alive = (t < lengths)[:, None]
+            state = tuple(torch.where(alive, n, old) for n, old in zip(new, state, strict=True))
+            ys.append(torch.where(alive, new[0], 0.0))
+        else:
+            state = new
+            ys.append(new[0])
+        for name, values in traced.items():
+            values.append(new[cell.state.index(name)] if name in cell.state else getattr(gates, name).value)
+
+    def over_time(values: list[Tensor]) -> Tensor:
+        return torch.stack(values[::-1] if reverse else values, dim=1)
+
+    return Ran(over_time(ys), state, {name: over_time(values) for name, values in traced.items()})
+
+
+def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
+    """One step: x (B, D) and the old state to the new state."""
+    return _advance(cell, weights, torch.einsum("bd,ghd->bgh", x, weights.W) + weights.b, state)[0]
+
+
+def _advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tuple[State, SimpleNamespace]:
+    """The equation, given W x<t> + b as (B, G, H)."""
+    used = cell.products
+    read = state[cell.fed_back]
+
+    def gate(index: int, name: str) -> Gate:
+        x = product[:, index]
+        if name not in used.recurrent:
+            return Gate(x, None, lambda v: x)
+        U = weights.U[used.recurrent.index(name)]
+        h = read @ U.T
+        if name in used.split:
+            h = h + weights.b_h[used.split.index(name)]
+        return Gate(x, h, lambda v: x + v @ U.T)
+
+    gates = SimpleNamespace(**{name: gate(index, name) for index, name in enumerate(cell.gates)})
+    states = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
+    parameters = SimpleNamespace(**dict(zip(cell.parameters, weights.p, strict=True)))
+    return cell.advance(gates, states, parameters), gates

@@ -1,0 +1,62 @@
+"""The errors a user may meet.
+
+    UnspoolError
+    ├── ConfigError          an option or configuration key that does not exist or does not fit
+    ├── CellError            a cell whose definition cannot be run
+    ├── EngineError          an engine asked for by name that cannot do the job
+    ├── DataError            input data: what is wrong, in which file, and where in it
+    ├── ModelError           a model folder that is missing, damaged or of another kind
+    └── TrainingError        training that had to stop; says what is kept and what to try
+
+Every message is one sentence or two: what was given, what was expected, what to do. The command line prints it and exits with 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CellError",
+    "ConfigError",
+    "DataError",
+    "EngineError",
+    "ModelError",
+    "TrainingError",
+    "UnspoolError",
+    "did_you_mean",
+]
+
+
+class UnspoolError(Exception):
+    """Anything this library refuses, with a sentence that helps."""
+
+
+class ConfigError(UnspoolError, ValueError):
+    """An option or configuration key that does not exist or does not fit."""
+
+
+class CellError(UnspoolError, TypeError):
+    """A cell whose definition cannot be run."""
+
+
+class EngineError(UnspoolError, RuntimeError):
+    """An engine asked for by name that cannot do the job."""
+
+
+class DataError(UnspoolError, ValueError):
+    """Input data that cannot be used: says what, in which file, and where in it."""
+
+
+class ModelError(UnspoolError, ValueError):
+    """A model folder that is missing, damaged or of another kind."""
+
+
+class TrainingError(UnspoolError, RuntimeError):
+    """Training that had to stop: says at which step, what is kept, and what to try."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"`, or an empty string when nothing known is close."""
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

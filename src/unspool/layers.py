@@ -1,0 +1,278 @@
+"""Where a cell meets an engine: `Recurrent` and its named forms, to be used inside any `torch.nn.Module`; and attention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unspool import cells, engines
+from unspool.cells import Cell
+from unspool.engines import State, Weights
+from unspool.engines import torch as torch_engine
+from unspool.errors import ConfigError
+
+__all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "variational_dropout"]
+
+
+class Recurrence(nn.Module):
+    """One layer in one direction: the weights of a cell, and the engine that runs it."""
+
+    W: Tensor
+    U: Tensor
+    b: Tensor
+    b_h: Tensor
+    p: Tensor
+
+    def __init__(self, cell: Cell, inputs: int, hidden: int, *, reverse: bool = False, dropout: float = 0.0, engine: str = "auto"):
+        super().__init__()
+        self.cell, self.reverse, self.dropout, self.engine = cell, reverse, dropout, engine
+        for name, shape in zip(Weights._fields, engines.shapes(cell, inputs, hidden), strict=True):
+            self.register_parameter(name, nn.Parameter(torch.empty(shape.shape)))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Glorot-uniform W, orthogonal U, biases 0 except where the cell says otherwise."""
+        for W in self.W:
+            nn.init.xavier_uniform_(W)
+        for U in self.U:
+            nn.init.orthogonal_(U)
+        self.b_h.zero_()
+        self.p.zero_()
+        self.b.zero_()
+        for gate, start in self.cell.bias.items():
+            self.b[self.cell.gates.index(gate)] = start
+
+    def weights(self) -> Weights:
+        U = F.dropout(self.U, self.dropout, self.training) if self.dropout else self.U
+        return Weights(self.W, U, self.b, self.b_h, self.p)
+
+    def forward(self, x: Tensor, lengths: Tensor | None, state: State, trace: Sequence[str] = ()) -> engines.Ran:
+        choice = engines.choose(self.cell, x.device, x.dtype, self.engine, trace)
+        return choice.engine.run(self.cell, self.weights(), x, lengths, state, reverse=self.reverse, trace=trace)
+
+    def step(self, x: Tensor, state: State) -> State:
+        return engines.choose(self.cell, x.device, x.dtype, self.engine).engine.step(self.cell, self.weights(), x, state)
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers, batch first.
+
+    `y, state = layer(x, lengths=None, state=None)`: x (B, T, D) to y (B, T, H), or (B, T, 2H) when bidirectional. `lengths` (B,) in
+    any order: y is 0 beyond them and the state is that of each sequence's own last step. `state` is a tuple of (L, B, H), one for
+    each of the cell's states (an LSTM's are a and c), with L = layers, times 2 when bidirectional, in torch's order; passed back in,
+    it makes two pieces equal the whole.
+
+    `residual` adds a layer's input to its output where their sizes agree; `dropout` acts between layers (`variational`: one mask for
+    all steps, Gal & Ghahramani 2016), `recurrent_dropout` on U (Merity et al. 2018). `cell` is a name or a `Cell` of your own.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        engine: str = "auto",
+    ):
+        super().__init__()
+        for name, size in {"input_size": input_size, "hidden_size": hidden_size, "layers": layers}.items():
+            if size < 1:
+                raise ConfigError(f"{name} must be at least 1, not {size}")
+        for name, share in {"dropout": dropout, "recurrent_dropout": recurrent_dropout}.items():
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name} must be at least 0 and below 1, not {share}")
+        self.cell = cells.cell(cell) if isinstance(cell, str) else cell
+        self.input_size, self.hidden_size, self.layers = input_size, hidden_size, layers
+        self.bidirectional, self.residual = bidirectional, residual
+        self.dropout, self.variational = dropout, variational
+        directions = (False, True) if bidirectional else (False,)
+        width = hidden_size * len(directions)
+        self.stack = nn.ModuleList(
+            Recurrence(self.cell, width if depth else input_size, hidden_size, reverse=r, dropout=recurrent_dropout, engine=engine)
+            for depth in range(layers)
+            for r in directions
+        )
+
+    @property
+    def output_size(self) -> int:
+        """The last dimension of y."""
+        return self.hidden_size * (2 if self.bidirectional else 1)
+
+    def zero_state(self, batch: int, like: Tensor) -> State:
+        """The state before the first step: zeros, (L, B, H) each."""
+        return tuple(like.new_zeros(len(self.stack), batch, self.hidden_size) for _ in self.cell.state)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        self._check(x, lengths)
+        state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))
+        last: list[State] = []
+        directions = 2 if self.bidirectional else 1
+        for depth in range(self.layers):
+            inputs = x if depth == 0 else self._drop(x)
+            ys = []
+            for i in range(depth * directions, (depth + 1) * directions):
+                ran = self.stack[i](inputs, lengths, tuple(s[i] for s in state))
+                ys.append(ran.y)
+                last.append(ran.state)
+            x = self._joined(x, torch.cat(ys, dim=2) if self.bidirectional else ys[0])
+        return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step in evaluation: x (B, D) and a state to y (B, H) and the next state."""
+        if self.bidirectional:
+            raise ConfigError("a bidirectional layer reads its input from both ends and cannot go step by step")
+        last: list[State] = []
+        for i, layer in enumerate(self.stack):
+            new = layer.step(x, tuple(s[i] for s in state))  # type: ignore[operator]
+            last.append(new)
+            x = self._joined(x, new[0])
+        return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
+
+    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y if self.residual and x.shape == y.shape else y
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if self.variational:
+            return variational_dropout(x, self.dropout, self.training)
+        return F.dropout(x, self.dropout, self.training)
+
+    def _check(self, x: Tensor, lengths: Tensor | None) -> None:
+        if x.ndim != 3 or x.shape[2] != self.input_size:
+            raise ConfigError(f"expected x of shape (B, T, {self.input_size}), got {tuple(x.shape)}")
+        if x.shape[1] == 0:
+            raise ConfigError("expected at least one step of time, got x of shape " + str(tuple(x.shape)))
+        if lengths is not None and lengths.shape != x.shape[:1]:
+            raise ConfigError(f"expected lengths of shape ({x.shape[0]},), one for each sequence, got {tuple(lengths.shape)}")
+
+    def _checked(self, state: State, batch: int) -> State:
+        expected = (len(self.stack), batch, self.hidden_size)
+        if len(state) != len(self.cell.state) or any(s.shape != expected for s in state):
+            names, got = ", ".join(self.cell.state), [tuple(s.shape) for s in state]
+            raise ConfigError(f"expected a state of ({names}), each of shape {expected}, got {got}")
+        return state
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase) -> Recurrent:
+        """The same network as a `torch.nn.RNN`, `GRU` or `LSTM`, its weights copied."""
+        if getattr(module, "proj_size", 0) or not module.bias:
+            raise ConfigError("from_torch takes modules with biases and without projections")
+        cell = {"LSTM": cells.LSTM, "GRU": cells.GRU}.get(module.mode) or (lambda: cells.RNN(module.mode[4:].lower()))
+        layer = Recurrent(
+            cell(),
+            module.input_size,
+            module.hidden_size,
+            layers=module.num_layers,
+            bidirectional=module.bidirectional,
+            dropout=module.dropout,
+        )
+        with torch.no_grad():
+            for mine, theirs in zip(layer.stack, module.all_weights, strict=True):
+                for name, value in torch_engine.unflat(layer.cell, theirs)._asdict().items():
+                    getattr(mine, name).copy_(value)
+        return layer.to(module.all_weights[0][0])
+
+    def to_torch(self) -> nn.RNNBase:
+        """The same network as a torch module, where torch has that very network; EngineError or ConfigError where it has not."""
+        engines.choose(self.cell, torch.device("cpu"), torch.float32, "torch")
+        if self.residual or self.variational or any(layer.dropout for layer in self.stack):
+            raise ConfigError("torch's modules have no residual connections, variational dropout or dropout on recurrent weights")
+        module = torch_engine.module(
+            self.cell,
+            input_size=self.input_size,
+            hidden_size=self.hidden_size,
+            num_layers=self.layers,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+            batch_first=True,
+        )
+        with torch.no_grad():
+            for mine, theirs in zip(self.stack, module.all_weights, strict=True):
+                for source, target in zip(torch_engine.flat(self.cell, mine.weights()), theirs, strict=True):  # type: ignore[operator]
+                    target.copy_(source)
+        return module.to(self.stack[0].W)  # type: ignore[arg-type]
+
+
+class _Named(Recurrent):
+    kind: type[Cell]
+
+    def __init__(self, input_size: int, hidden_size: int, *, layers: int = 1, **options: Any):
+        own = {k: options.pop(k) for k in list(options) if k not in _LAYER_OPTIONS}
+        super().__init__(cells.cell(self.kind.__name__, **own), input_size, hidden_size, layers=layers, **options)
+
+
+_LAYER_OPTIONS = {"bidirectional", "residual", "dropout", "variational", "recurrent_dropout", "engine"}
+
+
+class RNN(_Named):
+    """`Recurrent` with an RNN cell; takes `activation="tanh" | "relu"` and the options of `Recurrent`."""
+
+    kind = cells.RNN
+
+
+class GRU(_Named):
+    """`Recurrent` with a GRU cell; takes `reset="after" | "before" | "none"` and the options of `Recurrent`."""
+
+    kind = cells.GRU
+
+
+class LSTM(_Named):
+    """`Recurrent` with an LSTM cell; takes `feedback="hidden" | "cell"`, `peepholes` and the options of `Recurrent`."""
+
+    kind = cells.LSTM
+
+
+def variational_dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Dropout on x (B, T, D) with one mask for all steps of a sequence (Gal & Ghahramani 2016)."""
+    if not training or not share:
+        return x
+    return x * F.dropout(torch.ones_like(x[:, :1]), share)
+
+
+class Embedding(nn.Embedding):
+    """Ids (B, T) to learned vectors (B, T, D)."""
+
+    def __init__(self, symbols: int, size: int):
+        super().__init__(symbols, size)
+        nn.init.normal_(self.weight, std=1 / math.sqrt(size))
+
+
+class OneHot(nn.Module):
+    """Ids (B, T) to vectors (B, T, V) of zeros with a single one, at the symbol's place in the vocabulary."""
+
+    def __init__(self, symbols: int):
+        super().__init__()
+        self.embedding_dim = symbols
+        self.register_buffer("_as", torch.zeros(()), persistent=False)  # carries the dtype and device
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.one_hot(ids, self.embedding_dim).to(self._as)  # type: ignore[arg-type]
+
+
+class Attention(nn.Module):
+    """Where to look: queries (B, T, H) over a memory (B, S, M) of true lengths (B,).
+
+    Multiplicative attention (Luong et al. 2015): score = q W m / sqrt(M), weights by softmax over the true steps, context the
+    weighted mean. Returns tanh(V [query; context]) (B, T, H) and the weights (B, T, S).
+    """
+
+    def __init__(self, query_size: int, memory_size: int):
+        super().__init__()
+        self.score = nn.Linear(query_size, memory_size, bias=False)
+        self.combine = nn.Linear(query_size + memory_size, query_size)
+
+    def forward(self, query: Tensor, memory: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.score(query) @ memory.transpose(1, 2) / math.sqrt(memory.shape[2])
+        weights = scores.masked_fill(~inside[:, None], -math.inf).softmax(dim=2)
+        return torch.tanh(self.combine(torch.cat([query, weights @ memory], dim=2))), weights

@@ -1,0 +1,61 @@
+"""Many to many of different lengths: one network reads the whole input, another writes the output, looking back with attention."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unspool.engines import State
+from unspool.errors import ConfigError
+from unspool.layers import Attention, Recurrent
+from unspool.sequences import Sequences, mask
+
+__all__ = ["EncoderDecoder", "Memory"]
+
+
+class Memory(NamedTuple):
+    """What the encoder read: its outputs (B, S, M), which of them are real (B, S), and the decoder's first state."""
+
+    outputs: Tensor
+    inside: Tensor
+    state: State
+
+
+class EncoderDecoder(nn.Module):
+    """The attention stands after the decoder's stack (Luong et al. 2015, without input feeding), so that with teacher forcing the
+    decoder runs over all steps in one call. Encoder and decoder have the same cell and number of layers; the decoder starts from a
+    learned map of the encoder's last states.
+    """
+
+    def __init__(self, source: nn.Module, encoder: Recurrent, target: nn.Module, decoder: Recurrent, head: nn.Module):
+        super().__init__()
+        if encoder.cell.state != decoder.cell.state or encoder.layers != decoder.layers or decoder.bidirectional:
+            raise ConfigError("encoder and decoder need the same states and number of layers, and a decoder of one direction")
+        self.source, self.encoder, self.target, self.decoder, self.head = source, encoder, target, decoder, head
+        self.bridge = nn.ModuleList(nn.Linear(encoder.output_size, decoder.hidden_size) for _ in decoder.cell.state)
+        self.attention = Attention(decoder.hidden_size, encoder.output_size)
+
+    def encode(self, batch: Sequences) -> Memory:
+        """Reads the input."""
+        outputs, state = self.encoder(self.source(batch.values), batch.lengths)
+        layers, directions = self.encoder.layers, 2 if self.encoder.bidirectional else 1
+        joined = (s.unflatten(0, (layers, directions)).permute(0, 2, 1, 3).flatten(2) for s in state)  # (L, B, ...)
+        first = tuple(torch.tanh(bridge(s)) for bridge, s in zip(self.bridge, joined, strict=True))
+        return Memory(outputs, mask(batch.lengths, outputs.shape[1]), first)
+
+    def forward(self, memory: Memory, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: target ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""
+        h, _ = self.decoder(self.target(inputs), None, memory.state)
+        return self.attention(h, memory.outputs, memory.inside)
+
+    def nll(self, batch: Sequences, inputs: Tensor, y: Tensor) -> Tensor:
+        """-log p of each target (B, T) in nats (also where padding lies)."""
+        return self.head.nll(self(self.encode(batch), inputs)[0], y)  # type: ignore[operator]
+
+    def step(self, memory: Memory, ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+        """The last symbol (B,) and a state to the next symbol's logits (B, V), the next state, and the attention weights (B, S)."""
+        h, state = self.decoder.step(self.target(ids), state)
+        h, weights = self.attention(h[:, None], memory.outputs, memory.inside)
+        return self.head(h[:, 0]), state, weights[:, 0]

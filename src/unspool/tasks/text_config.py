@@ -1,0 +1,83 @@
+"""The options of `unspool train text`, and how those left open are settled by the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from unspool.codecs.text import UNITS
+from unspool.errors import ConfigError, did_you_mean
+from unspool.training import Options, seconds
+
+__all__ = ["TextConfig", "settle"]
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How text is read, what the network is, and how it is trained. "auto", 0 and None are settled by the data (see `settle`)."""
+
+    corpus: str = "auto"  # documents (each line one, with an end) or running (one long text, the state carried over)
+    unit: str = "auto"  # characters, words or subwords
+    subwords: int = 2000  # how many, where the unit is subwords
+    column: str | None = None  # of CSV and JSONL files
+    normalise: str = "none"  # or tweets
+    cell: str = "lstm"
+    hidden: int = 512
+    layers: int = 1
+    embedding: int = 0
+    one_hot: bool = False  # instead of an embedding
+    tied: bool | None = None  # one matrix for input and output
+    residual: bool = False
+    dropout: float | None = None  # on the output and between layers
+    input_dropout: float = 0.1
+    recurrent_dropout: float = 0.0
+    budget: str = "30m"
+    epochs: float | None = None
+    batch: int = 0  # symbols a step
+    window: int = 100  # steps of backpropagation through time, in a running text
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    valid_share: float = 0.03
+    seed: int = 0
+    device: str = "auto"
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        self._one_of("corpus", ("auto", "documents", "running"))
+        self._one_of("unit", ("auto", *UNITS))
+        self._one_of("normalise", ("none", "tweets"))
+        for name in ("hidden", "layers", "subwords", "window"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.valid_share < 0.5:
+            raise ConfigError(f"valid_share must be above 0 and below 0.5, not {self.valid_share}")
+        seconds(self.budget)
+
+    def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise ConfigError(f"{name} is one of {', '.join(choices)}, not {value!r}{did_you_mean(value, choices)}")
+
+    @property
+    def options(self) -> Options:
+        budget = None if self.epochs else seconds(self.budget)
+        return Options(budget, self.epochs, self.learning_rate, self.weight_decay, seed=self.seed, device=self.device)
+
+
+def settle(config: TextConfig, *, documents: bool) -> TextConfig:
+    """The configuration with nothing left open, before any text is encoded."""
+    unit = config.unit
+    if unit == "auto":
+        unit = "subwords" if documents and config.normalise == "none" else "characters"
+    return replace(config, corpus="documents" if documents else "running", unit=unit)
+
+
+def sized(config: TextConfig, *, symbols: int, vocabulary: int) -> TextConfig:
+    """What depends on the encoded text: its number of symbols and the size of its vocabulary."""
+    large = vocabulary > 1000
+    return replace(
+        config,
+        embedding=0 if config.one_hot else config.embedding or (256 if large else 64),
+        tied=(large and not config.one_hot) if config.tied is None else config.tied,
+        dropout=(0.5 if symbols < 500_000 else 0.3) if config.dropout is None else config.dropout,
+        batch=config.batch or (1024 if config.corpus == "documents" else 1600),
+    )
