@@ -15,6 +15,7 @@ from unspool.cells import Cell
 from unspool.engines import State, Weights
 from unspool.engines import torch as torch_engine
 from unspool.errors import ConfigError
+from unspool.sequences import mask
 
 __all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "variational_dropout"]
 
@@ -65,11 +66,11 @@ class Recurrent(nn.Module):
 
     `y, state = layer(x, lengths=None, state=None)`: x (B, T, D) to y (B, T, H), or (B, T, 2H) when bidirectional. `lengths` (B,) in
     any order: y is 0 beyond them and the state is that of each sequence's own last step. `state` is a tuple of (L, B, H), one for
-    each of the cell's states (an LSTM's are a and c), with L = layers, times 2 when bidirectional, in torch's order; passed back in,
-    it makes two pieces equal the whole.
+    each of the cell's states (an LSTM's are a and c), with L = layers, times 2 when bidirectional, in torch's order. Passed back
+    in, it makes two pieces equal the whole.
 
-    `residual` adds a layer's input to its output where their sizes agree; `dropout` acts between layers (`variational`: one mask for
-    all steps, Gal & Ghahramani 2016), `recurrent_dropout` on U (Merity et al. 2018). `cell` is a name or a `Cell` of your own.
+    `residual` adds a layer's input to its output where their sizes agree; `dropout` acts between layers (`variational`: one mask
+    for all steps, Gal & Ghahramani 2016), `recurrent_dropout` on U (Merity et al. 2018). `cell` is a name or a `Cell` of your own.
     """
 
     def __init__(
@@ -127,6 +128,8 @@ class Recurrent(nn.Module):
                 ys.append(ran.y)
                 last.append(ran.state)
             x = self._joined(x, torch.cat(ys, dim=2) if self.bidirectional else ys[0])
+        if self.residual and lengths is not None:  # an input beyond its length has come through
+            x = torch.where(mask(lengths, x.shape[1])[:, :, None], x, 0.0)
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

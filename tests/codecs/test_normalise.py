@@ -36,7 +36,7 @@ CASES = [
     ("R&amp;D &amp;amp; it&#39;s &quot;x&quot;", 'r&d & it\'s "x"'),
     ("  two\n\tlines  ", "two lines"),
     ("<URL>a<user><number><hashtag>", "<url> a <user> <number> <hashtag>"),
-    ("Ärger ÜBER 𝐀𝐁 ΑΣ", "ärger über <allcaps> 𝐀𝐁 ας <allcaps>"),
+    ("Ärger ÜBER \U0001d400\U0001d401 ΑΣ", "ärger über <allcaps> \U0001d400\U0001d401 ας <allcaps>"),
     ("İstanbul", "istanbul"),
     ("", ""),
 ]
@@ -57,8 +57,8 @@ def test_markers() -> None:
 
 
 PARTS = """
-    < > @ # & amp; &lt; : ; = 8 - ' ’ ( ) / | * D p 3 5 . , ! ? _ % a A BB ccc DDDD
-    http:// https:/ www. htt… İ ß Σ ² ٣ 𝐀 ǅ ſ user>
+    < > @ # & amp; &lt; : ; = 8 - ' \u2019 ( ) / | * D p 3 5 . , ! ? _ % a A BB ccc DDDD
+    http:// https:/ www. htt… İ ß Σ ² ٣ \U0001d400 ǅ \u017f user>
 """
 PIECES = st.sampled_from([*MARKERS, *PARTS.split(), " ", "\n"])
 
@@ -68,7 +68,8 @@ PIECES = st.sampled_from([*MARKERS, *PARTS.split(), " ", "\n"])
 def test_a_second_pass_changes_nothing(text: str) -> None:
     once = tweets(text)
     assert tweets(once) == once
-    assert "  " not in once and once == once.strip()
+    assert "  " not in once
+    assert once == once.strip()
 
 
 @given(st.lists(PIECES, max_size=20).map("".join) | st.text(max_size=30))

@@ -18,7 +18,10 @@ from unspool.codecs import records, textfiles
 from unspool.codecs.textfiles import Report, TextFiles, guess_lines
 from unspool.errors import DataError
 
-ARCHIVE = 'window.YTD.tweets.part0 = [ {"tweet": {"full_text": "a &amp; b\\nc"}}, {"tweet": {"full_text": "RT @x: y"}},\n {"tweet": {"id": 3}} ]\n'
+ARCHIVE = (
+    'window.YTD.tweets.part0 = [ {"tweet": {"full_text": "a &amp; b\\nc"}}, {"tweet": {"full_text": "RT @x: y"}},\n'
+    ' {"tweet": {"id": 3}} ]\n'
+)
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -177,7 +180,8 @@ def test_errors(tmp_path: Path, name: str, content: str | bytes, fragment: str) 
         list(TextFiles(path))
     sentence = str(caught.value)
     assert fragment in sentence
-    assert str(path) in sentence and "\n" not in sentence
+    assert str(path) in sentence
+    assert "\n" not in sentence
 
 
 def test_errors_of_paths(tmp_path: Path) -> None:
@@ -229,6 +233,7 @@ def test_guess_lines(tmp_path: Path) -> None:
 
 
 def test_limits_stand_in_the_documents() -> None:
-    assert textfiles.__doc__ and all(ending in textfiles.__doc__ for ending in textfiles.TEXT_ENDINGS + textfiles.TABLE_ENDINGS)
-    assert TextFiles.__doc__ and all(f"'{name}'" in TextFiles.__doc__ for name in records.COLUMNS)
+    said = f"{textfiles.__doc__} {TextFiles.__doc__}"
+    assert all(ending in said for ending in textfiles.TEXT_ENDINGS + textfiles.TABLE_ENDINGS)
+    assert all(f"'{name}'" in said for name in records.COLUMNS)
     assert json.loads(ARCHIVE.split(" = ")[1])  # the sample is what it claims to be

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ class Corpus:
         """Each document's ids."""
         for first in range(0, self.documents, 4096):
             ends = self.ends(first, min(first + 4096, self.documents))
-            for start, stop in zip(ends, ends[1:], strict=False):
+            for start, stop in pairwise(ends.tolist()):
                 for at in range(start, stop, 1 << 20):  # a running text comes in pieces
                     yield self.read(at, min(at + (1 << 20), stop))
 

@@ -53,13 +53,13 @@ SCAN = re.compile(
   | (?P<heart>       <3+(?![\d.,:]*[\d%]) )
   | (?P<number>      (?:{STARTS}[-+]?\.?)?\d+(?:[.,:]\d+)* )
   | (?P<repeat>      [!?.]{{2,}} )
-  | (?P<word>        (?:(?!{ADDRESS}){LETTER})+(?:['’](?:(?!{ADDRESS}){LETTER})+)* )
+  | (?P<word>        (?:(?!{ADDRESS}){LETTER})+(?:['\u2019](?:(?!{ADDRESS}){LETTER})+)* )
   | (?P<other>       . )
     """,
     re.VERBOSE | re.DOTALL,
 )
 ELONGATED = re.compile(rf"({LETTER})\1{{2,}}$")
-POSSESSIVE = re.compile(r"['’][sS]$")
+POSSESSIVE = re.compile(r"['\u2019][sS]$")
 BEFORE = re.compile(rf"(?<=\w)(?={APART})")
 AFTER = re.compile(rf"(?:{APART})(?=\w|{ANY})|<number>(?={ANY})")
 SYMBOL = re.compile(rf"{ANY}|.", re.DOTALL)
@@ -117,7 +117,7 @@ def _first(match: re.Match[str]) -> str:
 
 
 def _is_capital(text: str) -> bool:
-    # Some letters count as capitals but have no lower case (𝐀): marking them would mark them again in a second pass.
+    # Mathematical letters count as capitals but have no lower case: a second pass would mark them again.
     return sum(map(str.isalpha, text)) > 1 and text.isupper() and text.lower() != text
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from unspool.codecs import normalise
 from unspool.errors import ConfigError, DataError, did_you_mean
 from unspool.vocabulary import Vocabulary
 
 __all__ = ["UNITS", "TextCodec"]
+
+UNKNOWN_CHARACTER = "\ufffd"
 
 UNITS = ("characters", "words", "subwords")
 _SAMPLE = 20_000_000  # characters that a vocabulary is learned from, at most: constant memory, and more changes little
@@ -31,18 +33,22 @@ class TextCodec:
     def __init__(self, unit: str = "characters", *, normalised: bool = False, size: int = 2000, rarest: int = 0):
         if unit not in UNITS:
             raise ConfigError(f"there is no unit {unit!r}{did_you_mean(unit, UNITS)}; the units are {', '.join(UNITS)}")
-        if normalised and unit != "characters":
-            raise ConfigError("normalised tweets are read by characters: leave out the unit, or the normalisation")
+        if normalised and unit == "words":
+            raise ConfigError("normalised tweets are read by characters or subwords: leave out the unit, or the normalisation")
         self.unit, self.normalised, self.size = unit, normalised, size
         self.rarest = rarest or (30 if normalised else 5)
         self.vocabulary = Vocabulary()
+        self.common = ""  # the characters that normalised text is written in
         self._bpe: Tokenizer | None = None
         self._table = np.zeros(0, np.int32)
 
     def fit(self, texts: Iterable[str]) -> TextCodec:
-        """Learns the vocabulary from a stream of texts; returns itself."""
+        """Learns the vocabulary from texts, which are gone through twice where rare characters must be known first."""
+        if self.normalised:
+            counts = Counter(symbol for text in _limited(texts) for symbol in normalise.split(normalise.tweets(text)))
+            self.common = "".join(sorted(s for s, n in counts.items() if n >= self.rarest and len(s) == 1))
         if self.unit == "subwords":
-            self._adopt(_train_subwords(_limited(texts), self.size))
+            self._adopt(_train_subwords((self.clean(text) for text in _limited(texts)), self.size, self.normalised))
             return self
         counts: Counter[str] = Counter()
         for text in _limited(texts):
@@ -65,7 +71,7 @@ class TextCodec:
     def encode(self, text: str) -> np.ndarray:
         """The ids (int64) of a text, without begin and end. Any text has ids."""
         if self._bpe is not None:
-            return np.asarray(self._bpe.encode(text).ids, np.int64) + 4
+            return np.asarray(self._bpe.encode(self.clean(text)).ids, np.int64) + 4
         if self.unit == "characters" and not self.normalised:
             return self._encode_characters(text)
         return np.asarray(self.vocabulary.encode(self._split(text)), np.int64)
@@ -73,15 +79,24 @@ class TextCodec:
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; begin, end and padding are silent."""
         if self._bpe is not None:
-            return self._bpe.decode([int(i) - 4 for i in ids if i >= 4])
+            return self._bpe.decode([int(i) - 4 for i in ids if i >= 4], skip_special_tokens=False)
         if self.unit == "words":
             words = [self.vocabulary.symbols[int(i)] for i in ids if int(i) not in (0, 2, 3)]
             return " ".join(words).replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
         return self.vocabulary.decode([int(i) for i in ids])
 
     def clean(self, text: str) -> str:
-        """The text as this codec sees it: what decoding its ids gives back, but for unknown symbols."""
-        return normalise.tweets(text) if self.normalised else text
+        """The text as this codec sees it: normalised, and a rare character U+FFFD, where that is asked for."""
+        if not self.normalised:
+            return text
+        text, common = normalise.tweets(text), set(self.common)
+        return "".join(s if len(s) > 1 or s in common else UNKNOWN_CHARACTER for s in normalise.split(text)) if common else text
+
+    def count(self, text: str) -> int:
+        """What a loss is divided by: a text's characters, or its words, or its normalised symbols."""
+        if self.unit == "words":
+            return sum(1 for _ in self._split(text))
+        return len(normalise.split(self.clean(text))) if self.normalised else len(text)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -89,6 +104,7 @@ class TextCodec:
             "normalised": self.normalised,
             "size": self.size,
             "rarest": self.rarest,
+            "common": self.common,
             **({"subwords": self._bpe.to_str()} if self._bpe is not None else {"vocabulary": self.vocabulary.to_json()}),
         }
 
@@ -96,6 +112,7 @@ class TextCodec:
     def from_json(cls, data: dict[str, Any]) -> TextCodec:
         try:
             codec = cls(data["unit"], normalised=data["normalised"], size=data["size"], rarest=data["rarest"])
+            codec.common = data["common"]
             if codec.unit == "subwords":
                 codec._adopt(Tokenizer.from_str(data["subwords"]))
             else:
@@ -106,8 +123,8 @@ class TextCodec:
 
     def _split(self, text: str) -> Iterable[str]:
         if self.unit == "words":
-            return text.replace("\n", " \n ").replace("\t", " ").strip(" ").split(" ") if text.strip(" ") else []
-        return normalise.split(normalise.tweets(text)) if self.normalised else text
+            return [word for word in text.replace("\n", " \n ").replace("\t", " ").split(" ") if word]
+        return normalise.split(self.clean(text)) if self.normalised else text
 
     def _adopt(self, bpe: Tokenizer) -> None:
         self._bpe, pieces = bpe, bpe.get_vocab()
@@ -134,10 +151,12 @@ def _limited(texts: Iterable[str]) -> Iterator[str]:
             return
 
 
-def _train_subwords(texts: Iterator[str], size: int) -> Tokenizer:
+def _train_subwords(texts: Iterable[str], size: int, normalised: bool) -> Tokenizer:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size - 4, initial_alphabet=alphabet, show_progress=False))
+    whole = [AddedToken(marker, normalized=False) for marker in normalise.MARKERS] if normalised else []
+    trainer = trainers.BpeTrainer(vocab_size=size - 4, initial_alphabet=alphabet, show_progress=False, special_tokens=whole)
+    bpe.train_from_iterator(texts, trainer)
     return bpe

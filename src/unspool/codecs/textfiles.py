@@ -59,7 +59,7 @@ class TextFiles:
     Each iteration reads the files again from the start; after each full one `report` tells what it gave. `column` names the
     column or key of tables that holds the text (else it is guessed: 'text', 'tweet', 'full_text', 'content', 'body', 'sentence',
     'review', 'message', or the only one). `lines=False`: a text file is not cut into lines but handed out unchanged, as running
-    text, in blocks of at most 65,536 characters.
+    text, in blocks of about 65,536 characters that tear no word.
 
     Raises `DataError`, when made, for paths that do not exist and folders with nothing to read; while read, for files that
     are empty, binary, damaged, not in UTF-8, or without the column. Only a file that a folder stands for may be empty.
@@ -138,7 +138,23 @@ def _documents(path: Path, column: str | None, by_line: bool, skipped: Counter[s
         case "tweets":
             return records.tweets(path, skipped)
         case _:
-            return _lines(path, skipped) if by_line else characters(path)
+            return _lines(path, skipped) if by_line else _blocks(characters(path))
+
+
+def _blocks(pieces: Iterator[str]) -> Iterator[str]:
+    """The same text, cut only before white space, so that no word is torn in two."""
+    rest = ""
+    for piece in pieces:
+        text = rest + piece
+        cut = max(text.rfind(" "), text.rfind("\n"))
+        if cut <= 0 and len(text) < LONGEST_LINE:
+            rest = text
+            continue
+        cut = cut if cut > 0 else len(text)
+        yield text[:cut]
+        rest = text[cut:]
+    if rest:
+        yield rest
 
 
 def _lines(path: Path, skipped: Counter[str]) -> Iterator[str]:

@@ -41,12 +41,12 @@ class EncoderDecoder(nn.Module):
         """Reads the input."""
         outputs, state = self.encoder(self.source(batch.values), batch.lengths)
         layers, directions = self.encoder.layers, 2 if self.encoder.bidirectional else 1
-        joined = (s.unflatten(0, (layers, directions)).permute(0, 2, 1, 3).flatten(2) for s in state)  # (L, B, ...)
+        joined = (s.unflatten(0, (layers, directions)).permute(0, 2, 1, 3).flatten(2) for s in state)
         first = tuple(torch.tanh(bridge(s)) for bridge, s in zip(self.bridge, joined, strict=True))
         return Memory(outputs, mask(batch.lengths, outputs.shape[1]), first)
 
     def forward(self, memory: Memory, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Teacher forcing: target ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""
+        """Teacher forcing: ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""
         h, _ = self.decoder(self.target(inputs), None, memory.state)
         return self.attention(h, memory.outputs, memory.inside)
 

@@ -87,7 +87,7 @@ class _Probe:
                 absent.add(needed)
 
     def _longest(self, block: str, place: int, beat: int, most: int) -> int:
-        """The length of the longest run from `place` in the block, if longer than `beat`; else 0. It is known not to pass `most`."""
+        """The length of the longest run from `place` in the block, if longer than `beat`; else 0. It cannot pass `most`."""
         text, found, at = self.text, 0, -1
         while beat < most:
             at = block.find(text[place : place + beat + 1], at + 1)

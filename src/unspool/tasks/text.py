@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unspool.codecs.corpus import Corpus
@@ -27,7 +28,7 @@ from unspool.training.loop import Carry
 __all__ = ["Text"]
 
 _ORDERS = {"characters": 6, "words": 5, "subwords": 4}  # of the Kneser-Ney baseline
-_MOST_VALID = 100_000  # symbols of the validation part, at most: more would only take time
+_MOST_VALID = 60_000  # characters of the validation part, at most: more would only take time
 
 
 class Text(Task):
@@ -54,10 +55,10 @@ class Text(Task):
         init: Trained | None = None,
     ) -> Prepared:
         documents = config.corpus == "documents" or (config.corpus == "auto" and guess_lines(data))
-        config = settle(config, documents=documents)
         files = TextFiles(data, column=config.column, lines=documents)
         held = TextFiles(valid, column=config.column, lines=documents) if valid else None
-        split = _Split(files, held, config)
+        split = _Split(files, held, config, documents)
+        config = settle(config, documents=documents, characters=split.characters)
         codec = self._codec(config, split, stored, init)
         train, validation = split.encode(codec, scratch)
         progress.say(f"read {files.report}" + (f"; for validation {held.report}" if held else ""))
@@ -87,7 +88,7 @@ class Text(Task):
         train, test = scratch / "python-topics.txt", scratch / "python-topics-test.txt"
         train.write_text(text[:border], "utf-8")
         test.write_text(text[border:], "utf-8")
-        about = f"The reference pages that every Python carries: {border:,} characters to learn from, {len(text) - border:,} to test on."
+        about = f"The reference pages of Python: {border:,} characters to learn from, {len(text) - border:,} to test on."
         return Demonstration([train], [test], {"corpus": "running", "budget": "55s", "hidden": 256}, about)
 
     def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -99,8 +100,8 @@ class Text(Task):
         if stored is not None:
             return TextCodec.from_json(stored["codec"])
         if isinstance(init, TextModel):
-            return init.codec.grow(split.training())
-        return TextCodec(config.unit, normalised=config.normalise == "tweets", size=config.subwords).fit(split.training())
+            return init.codec.grow(split)
+        return TextCodec(config.unit, normalised=config.normalise == "tweets", size=config.subwords).fit(split)
 
     def _check(self, train: Corpus, valid: Corpus, config: TextConfig) -> None:
         least = 2 * config.window if config.corpus == "running" else 50
@@ -113,16 +114,16 @@ class Text(Task):
 class _Split:
     """Training and validation parts: a seeded choice of documents, or the last part of a running text."""
 
-    def __init__(self, files: TextFiles, held: TextFiles | None, config: TextConfig):
-        self.files, self.held, self.config = files, held, config
-        self.documents = config.corpus == "documents"
+    def __init__(self, files: TextFiles, held: TextFiles | None, config: TextConfig, documents: bool):
+        self.files, self.held, self.config, self.documents = files, held, config, documents
         self.border = math.inf
-        total = sum(len(text) for text in files)  # a first pass, which also finds every fault before anything is made
-        self.share = min(config.valid_share, _MOST_VALID / max(1, total))
+        self.characters = sum(len(text) for text in files)  # a first pass, which also finds every fault before anything is made
+        self.share = min(config.valid_share, _MOST_VALID / max(1, self.characters))
         if not self.documents and held is None:
-            self.border = int(total * (1 - self.share))
+            self.border = int(self.characters * (1 - self.share))
 
-    def training(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str]:
+        """The training part; it can be gone through again."""
         return (text for text, inside in self._parts() if inside)
 
     def _parts(self) -> Iterator[tuple[str, bool]]:
@@ -143,7 +144,7 @@ class _Split:
     def encode(self, codec: TextCodec, scratch: Path) -> tuple[Corpus, Corpus]:
         size = len(codec.vocabulary)
         train, valid = Corpus(scratch, "train", size), Corpus(scratch, "valid", size)
-        store(train, self.training(), codec, self.documents)
+        store(train, self, codec, self.documents)
         store(valid, self.held or (t for t, inside in self._parts() if not inside), codec, self.documents)
         if self.documents and not valid.documents and train.documents > 1:  # a handful of documents, and none was drawn
             valid = store(Corpus(scratch, "valid", size), [next(iter(self.files))], codec, True)

@@ -17,7 +17,7 @@ class TextConfig:
 
     corpus: str = "auto"  # documents (each line one, with an end) or running (one long text, the state carried over)
     unit: str = "auto"  # characters, words or subwords
-    subwords: int = 2000  # how many, where the unit is subwords
+    subwords: int = 0  # how many, where the unit is subwords
     column: str | None = None  # of CSV and JSONL files
     normalise: str = "none"  # or tweets
     cell: str = "lstm"
@@ -28,13 +28,13 @@ class TextConfig:
     tied: bool | None = None  # one matrix for input and output
     residual: bool = False
     dropout: float | None = None  # on the output and between layers
-    input_dropout: float = 0.1
+    input_dropout: float | None = None
     recurrent_dropout: float = 0.0
     budget: str = "30m"
     epochs: float | None = None
     batch: int = 0  # symbols a step
-    window: int = 100  # steps of backpropagation through time, in a running text
-    learning_rate: float = 2e-3
+    window: int = 64  # steps of backpropagation through time, in a running text
+    learning_rate: float = 4e-3
     weight_decay: float = 0.01
     valid_share: float = 0.03
     seed: int = 0
@@ -45,7 +45,7 @@ class TextConfig:
         self._one_of("corpus", ("auto", "documents", "running"))
         self._one_of("unit", ("auto", *UNITS))
         self._one_of("normalise", ("none", "tweets"))
-        for name in ("hidden", "layers", "subwords", "window"):
+        for name in ("hidden", "layers", "window"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.valid_share < 0.5:
@@ -63,21 +63,29 @@ class TextConfig:
         return Options(budget, self.epochs, self.learning_rate, self.weight_decay, seed=self.seed, device=self.device)
 
 
-def settle(config: TextConfig, *, documents: bool) -> TextConfig:
-    """The configuration with nothing left open, before any text is encoded."""
+def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfig:
+    """How the text is read, settled before it is encoded: whether it is documents, and its length in characters."""
     unit = config.unit
     if unit == "auto":
-        unit = "subwords" if documents and config.normalise == "none" else "characters"
-    return replace(config, corpus="documents" if documents else "running", unit=unit)
+        unit = "subwords"
+    size = config.subwords or (500 if characters < 2_000_000 else 2000 if characters < 50_000_000 else 8000)
+    return replace(config, corpus="documents" if documents else "running", unit=unit, subwords=size if unit == "subwords" else 0)
 
 
 def sized(config: TextConfig, *, symbols: int, vocabulary: int) -> TextConfig:
-    """What depends on the encoded text: its number of symbols and the size of its vocabulary."""
-    large = vocabulary > 1000
+    """The network and its training, settled by the encoded text: its symbols, and how many different ones there are."""
+    characters = config.unit == "characters"
+    dropout = _by(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1}, 0.0)
     return replace(
         config,
-        embedding=0 if config.one_hot else config.embedding or (256 if large else 64),
-        tied=(large and not config.one_hot) if config.tied is None else config.tied,
-        dropout=(0.5 if symbols < 500_000 else 0.3) if config.dropout is None else config.dropout,
-        batch=config.batch or (1024 if config.corpus == "documents" else 1600),
+        embedding=0 if config.one_hot else config.embedding or (64 if characters else 256),
+        tied=not (characters or config.one_hot) if config.tied is None else config.tied,
+        dropout=(dropout if vocabulary > 1000 or not characters else dropout / 2) if config.dropout is None else config.dropout,
+        input_dropout=dropout / 2 if config.input_dropout is None else config.input_dropout,
+        batch=config.batch or (800 if config.corpus == "documents" else 1024),
     )
+
+
+def _by(value: int, table: dict[int, float], beyond: float) -> float:
+    """The entry of the first bound above the value."""
+    return next((entry for bound, entry in table.items() if value < bound), beyond)

@@ -26,7 +26,7 @@ from unspool.tasks.task import Trained, configure
 from unspool.tasks.text_config import TextConfig
 from unspool.training import Documents, ModelFolder, RunningText, pick_device
 
-__all__ = ["Sample", "TextModel", "build", "store", "unit_name", "units"]
+__all__ = ["Sample", "TextModel", "build", "store", "unit_name"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def build(config: TextConfig, codec: TextCodec, device: torch.device, seed: int)
         stack,
         embedding=0 if config.one_hot else config.embedding,
         tied=bool(config.tied),
-        input_dropout=0.0 if config.one_hot else config.input_dropout,
+        input_dropout=config.input_dropout or 0.0,
         dropout=config.dropout or 0.0,
     ).to(device)
 
@@ -67,18 +67,13 @@ def unit_name(codec: TextCodec) -> str:
     return "word" if codec.unit == "words" else "normalised symbol" if codec.normalised else "character"
 
 
-def units(codec: TextCodec, text: str, ids: np.ndarray) -> int:
-    """How many of them a text has."""
-    return len(ids) if codec.unit == "words" or codec.normalised else len(text)
-
-
 def store(corpus: Corpus, texts: Iterable[str], codec: TextCodec, documents: bool) -> Corpus:
     """Encodes texts onto disk, counting what a loss is divided by: characters (or words, or normalised symbols) and each end."""
 
     def encoded() -> Iterator[np.ndarray]:
         for text in texts:
             ids = codec.encode(text)
-            corpus.characters += units(codec, text, ids) + documents
+            corpus.characters += codec.count(text) + documents
             yield np.append(ids, codec.vocabulary.end) if documents else ids
 
     return corpus.write(encoded(), joined=not documents)
@@ -173,7 +168,7 @@ class TextModel(Trained):
             inputs = np.append(self.codec.vocabulary.begin, targets)[:-1]
             before, after = (torch.from_numpy(row)[None].to(self.device) for row in (inputs, targets))
             total = float(self.model.nll(before, after)[0].double().sum()) if len(targets) else 0.0
-            counted = max(1, units(self.codec, text, ids) + self.documents)
+            counted = max(1, self.codec.count(text) + self.documents)
             answers.append({"log-probability": -total, f"nats per {unit_name(self.codec)}": total / counted})
         return answers
 

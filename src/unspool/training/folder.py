@@ -21,9 +21,15 @@ from torch import Tensor
 
 from unspool.errors import ModelError, TrainingError
 
-__all__ = ["FORMAT", "ModelFolder"]
+__all__ = ["FORMAT", "ModelFolder", "weights"]
 
 FORMAT = 1
+
+
+def weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    """A model's tensors by name, one that serves in two places under its first name only."""
+    first = {v.data_ptr(): k for k, v in reversed(model.state_dict().items()) if v.numel()}
+    return {k: v for k, v in model.state_dict().items() if not v.numel() or first[v.data_ptr()] == k}
 
 
 class ModelFolder:
@@ -88,14 +94,14 @@ class ModelFolder:
     def load_into(self, model: torch.nn.Module) -> dict[str, Any]:
         """Puts the weights into a model; returns what was stored beside them. ModelError when they do not fit."""
         tensors, meta = self.load_tensors("model")
-        own = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+        own = {k: tuple(v.shape) for k, v in weights(model).items()}
         found = {k: tuple(v.shape) for k, v in tensors.items()}
         for key in own.keys() | found.keys():
             if own.get(key) != found.get(key):
                 raise ModelError(
                     f"{self.path}: {key} is {found.get(key, 'missing')} in the file, and {own.get(key, 'unknown')} here"
                 )
-        model.load_state_dict(tensors)
+        model.load_state_dict(tensors, strict=False)  # strict would ask for shared weights twice
         return meta
 
     def write(self, name: str, data: bytes) -> None:

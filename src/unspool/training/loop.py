@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.errors import ConfigError, TrainingError
-from unspool.training.folder import ModelFolder
+from unspool.training.folder import ModelFolder, weights
 from unspool.training.progress import Progress, Report
 from unspool.training.schedule import Options, learning_rate
 
@@ -119,7 +119,7 @@ class _Run:
         if resume:
             self._restore()
         self.spent, self.began = self.place.elapsed, time.monotonic()
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.loss_sum, self.loss_count, self.validating = 0.0, 0, 0.0
 
     def go(self) -> Outcome:
         with _interruptible() as interrupted:
@@ -148,9 +148,13 @@ class _Run:
         if interrupted.is_set():
             return "interrupted"
         if done >= (self.place.validations + 1) / self.options.validations:
+            self.place.validations = int(done * self.options.validations)
+            if self.options.budget and self.validating > 0.1 * self.place.elapsed and done < 1:
+                return None  # a short budget is for learning
+            began = time.monotonic()
             self._validate()
-            self.place.validations = int(done * self.options.validations)  # none is made up for when time has run ahead
             self._checkpoint()
+            self.validating += time.monotonic() - began
             if self.place.since_best >= self.options.patience:
                 return "early"
         return "finished" if done >= 1 else None
@@ -196,7 +200,7 @@ class _Run:
             raise TrainingError(self._burst(valid))
         if valid < place.best:
             place.best, place.best_step, place.since_best = valid, place.step, 0
-            self.folder.save_tensors("model", self.job.model.state_dict(), {"step": place.step, self.job.unit: valid})
+            self.folder.save_tensors("model", weights(self.job.model), {"step": place.step, self.job.unit: valid})
         else:
             place.since_best += 1
         train = self.loss_sum / max(1, self.loss_count) * self.job.per_symbol
@@ -237,7 +241,7 @@ class _Run:
         return Outcome(ended, place.best, place.step, place.seen / self.job.feed.symbols, place.elapsed, place.seen, place.history)
 
     def _checkpoint(self) -> None:
-        tensors = {f"model.{k}": v for k, v in self.job.model.state_dict().items()}
+        tensors = {f"model.{k}": v for k, v in weights(self.job.model).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
         tensors |= {f"carry.{i}": t for i, t in enumerate(self.carry or ())}
@@ -251,7 +255,7 @@ class _Run:
         def part(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
-        self.job.model.load_state_dict(part("model."))
+        self.job.model.load_state_dict(part("model."), strict=False)
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in part("optimizer.").items():
             index, name = key.split(".")

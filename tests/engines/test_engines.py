@@ -1,0 +1,101 @@
+"""Every engine agrees with the truth, in value and gradient; and the truth is the plain formula."""
+
+import pytest
+import torch
+
+from engines.tolerances import GRADIENT, VALUE
+from unspool import engines
+from unspool.cells import GRU, LSTM, RNN
+from unspool.engines import Weights, reference
+from unspool.errors import ConfigError, EngineError
+
+CELLS = [RNN(), RNN("relu"), GRU(), GRU("before"), GRU("none"), LSTM(), LSTM("cell"), LSTM(peepholes=True)]
+OTHERS = [name for name in engines.ENGINES if name != "reference"]
+SIZES = [(1, 1, 1, 1), (3, 5, 4, 6), (4, 7, 3, 17)]  # B, T, D, H
+
+
+def problem(cell, size, dtype=torch.float64):
+    """Random weights, input and state that need gradients."""
+    B, T, D, H = size
+    draw = [torch.randn(s.shape, dtype=dtype) / max(1, s.shape[-1]) ** 0.5 for s in engines.shapes(cell, D, H)]
+    tensors = [*draw, torch.randn(B, T, D, dtype=dtype), *(torch.randn(B, H, dtype=dtype) * 0.5 for _ in cell.state)]
+    tensors = [t.requires_grad_() for t in tensors]
+    return Weights(*tensors[:5]), tensors[5], tuple(tensors[6:]), tensors
+
+
+def outcome(engine, cell, size, lengths, reverse, dtype):
+    torch.manual_seed(1)
+    weights, x, state, tensors = problem(cell, size, dtype)
+    ran = engine.run(cell, weights, x, lengths, state, reverse=reverse)
+    torch.manual_seed(2)
+    loss = sum((torch.randn(t.shape, dtype=dtype) * t).sum() for t in (ran.y, *ran.state))
+    gradients = torch.autograd.grad(loss, [t for t in tensors if t.numel()], allow_unused=True)
+    return [ran.y, *ran.state], [g for g in gradients if g is not None]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["f64", "f32"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("name", OTHERS)
+def test_engine_equals_reference(name, cell, size, lengths, reverse, dtype):
+    if engines.ENGINES[name].refusal(cell, torch.device("cpu"), dtype):
+        pytest.skip("refuses this cell")
+    lengths = torch.arange(size[0], 0, -1) % size[1] + (size[1] == 1) if lengths else None  # unsorted, a 0 among them
+    truth = outcome(reference, cell, size, lengths, reverse, dtype)
+    mine = outcome(engines.ENGINES[name], cell, size, lengths, reverse, dtype)
+    for table, expected, found in zip((VALUE, GRADIENT), truth, mine, strict=True):
+        assert len(expected) == len(found)
+        for e, f in zip(expected, found, strict=True):
+            torch.testing.assert_close(f, e, rtol=table[dtype][0], atol=table[dtype][1])
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+def test_gradcheck(cell):
+    _, _, _, tensors = problem(cell, (2, 3, 2, 3))
+    lengths = torch.tensor([2, 3])
+
+    def run(*t):
+        ran = reference.run(cell, Weights(*t[:5]), t[5], lengths, t[6:])
+        return ran.y, *ran.state
+
+    assert torch.autograd.gradcheck(run, tensors)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("name", engines.ENGINES)
+def test_step_by_step_equals_run(name, cell):
+    if engines.ENGINES[name].refusal(cell, torch.device("cpu"), torch.float64):
+        pytest.skip("refuses this cell")
+    weights, x, state, _ = problem(cell, (3, 5, 4, 6))
+    ran = engines.ENGINES[name].run(cell, weights, x, None, state)
+    for t in range(5):
+        state = engines.ENGINES[name].step(cell, weights, x[:, t], state)
+        torch.testing.assert_close(state[0], ran.y[:, t])
+    torch.testing.assert_close(state, ran.state)
+
+
+def test_the_trace_holds_gates_and_states():
+    cell = LSTM()
+    weights, x, state, _ = problem(cell, (2, 4, 3, 5))
+    for reverse in (False, True):
+        ran = reference.run(cell, weights, x, None, state, reverse=reverse, trace=("forget", "c", "a"))
+        torch.testing.assert_close(ran.trace["a"], ran.y)
+        previous = ran.y.roll(-1 if reverse else 1, 1)
+        previous[:, -1 if reverse else 0] = state[0]
+        forget = x @ weights.W[1].T + previous @ weights.U[1].T + weights.b[1]
+        torch.testing.assert_close(ran.trace["forget"], forget)
+        torch.testing.assert_close(ran.trace["c"][:, 0 if reverse else -1], ran.state[1])
+
+
+def test_auto_chooses_and_a_name_is_obeyed_or_refused():
+    cpu, f32 = torch.device("cpu"), torch.float32
+    assert engines.choose(LSTM(), cpu, f32).name == "torch"
+    assert engines.choose(LSTM(), cpu, f32, "reference").name == "reference"
+    assert engines.choose(LSTM(), cpu, f32, trace=("forget",)).name == "reference"
+    assert engines.explain(GRU("none"), cpu, f32) == "reference (torch: torch has no GRU(reset='none'))"
+    with pytest.raises(EngineError, match="torch has no GRU"):
+        engines.choose(GRU("before"), cpu, f32, "torch")
+    with pytest.raises(ConfigError, match="did you mean 'reference'"):
+        engines.choose(LSTM(), cpu, f32, "referense")

@@ -1,0 +1,168 @@
+"""What holds for every stack: pieces, batches, lengths; and that torch's modules are the same networks."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import unspool
+from unspool.errors import ConfigError, EngineError
+from unspool.layers import Attention, OneHot, Recurrent
+from unspool.sequences import mask
+
+STACKS = [
+    {"cell": "lstm", "layers": 2},
+    {"cell": "gru", "layers": 2, "residual": True},
+    {"cell": "rnn"},
+    {"cell": unspool.layers.cells.GRU("none"), "layers": 2},
+    {"cell": unspool.layers.cells.LSTM("cell", peepholes=True)},
+]
+
+
+def stack(cell, **options):
+    return Recurrent(cell, 4, 4, **options).double()
+
+
+@pytest.mark.parametrize("options", STACKS, ids=str)
+def test_whole_equals_two_pieces(options):
+    layer, x = stack(**options), torch.randn(3, 9, 4, dtype=torch.float64)
+    whole, last = layer(x)
+    first, state = layer(x[:, :4])
+    second, state = layer(x[:, 4:], state=state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+    torch.testing.assert_close(state, last)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("options", STACKS, ids=str)
+@settings(max_examples=8, deadline=None)
+@given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4))
+def test_a_batch_equals_its_sequences_one_by_one(options, bidirectional, lengths):
+    layer = stack(**options, bidirectional=bidirectional)
+    x = torch.randn(len(lengths), max(lengths), 4, dtype=torch.float64)
+    y, state = layer(x, torch.tensor(lengths))
+    assert not y[~mask(torch.tensor(lengths), y.shape[1])].any()
+    for i, length in enumerate(lengths):
+        alone, last = layer(x[i : i + 1, :length])
+        torch.testing.assert_close(y[i : i + 1, :length], alone)
+        torch.testing.assert_close([s[:, i : i + 1] for s in state], list(last))
+
+
+def test_padding_is_never_read():
+    layer, x = stack("lstm"), torch.randn(2, 5, 4, dtype=torch.float64)
+    lengths = torch.tensor([5, 2])
+    y, state = layer(x, lengths)
+    x[1, 2:] = torch.nan
+    again, same = layer(x, lengths)
+    torch.testing.assert_close(again, y)
+    torch.testing.assert_close(same, state)
+
+
+@pytest.mark.parametrize("options", STACKS, ids=str)
+def test_step_by_step_equals_the_whole(options):
+    layer, x = stack(**options), torch.randn(3, 5, 4, dtype=torch.float64)
+    whole, last = layer(x)
+    state = layer.zero_state(3, x)
+    for t in range(5):
+        y, state = layer.step(x[:, t], state)
+        torch.testing.assert_close(y, whole[:, t])
+    torch.testing.assert_close(state, last)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("module", [nn.LSTM, nn.GRU, nn.RNN, lambda *a, **k: nn.RNN(*a, nonlinearity="relu", **k)])
+def test_torch_modules_are_the_same_networks(module, bidirectional):
+    theirs = module(5, 7, 2, batch_first=True, bidirectional=bidirectional).double()
+    mine = Recurrent.from_torch(theirs)
+    x = torch.randn(3, 6, 5, dtype=torch.float64)
+    expected, state = theirs(x)
+    y, last = mine(x)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(last, state if isinstance(state, tuple) else (state,))
+    torch.testing.assert_close(mine.to_torch()(x)[0], expected)
+
+
+def test_what_torch_has_not_is_refused():
+    with pytest.raises(EngineError, match="torch has no GRU"):
+        unspool.GRU(3, 4, reset="none").to_torch()
+    with pytest.raises(ConfigError, match="residual"):
+        unspool.LSTM(4, 4, residual=True).to_torch()
+    with pytest.raises(ConfigError, match="projections"):
+        Recurrent.from_torch(nn.LSTM(3, 4, proj_size=2))
+
+
+def test_residual_adds_the_input():
+    plain, residual = stack("rnn"), stack("rnn", residual=True)
+    residual.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 4, dtype=torch.float64)
+    torch.testing.assert_close(residual(x)[0], plain(x)[0] + x)
+
+
+def test_variational_dropout_keeps_one_mask_over_time():
+    x = unspool.layers.variational_dropout(torch.ones(4, 10, 50), 0.5, True)
+    assert (x == x[:, :1]).all()
+    assert 0.3 < (x == 0).float().mean() < 0.7
+    layer = unspool.LSTM(4, 6, layers=2, dropout=0.5, variational=True)
+    y, _ = layer(torch.randn(2, 3, 4))
+    assert y.shape == (2, 3, 6)
+
+
+def test_recurrent_dropout_acts_in_training_only():
+    layer, x = unspool.LSTM(4, 6, recurrent_dropout=0.5), torch.randn(2, 5, 4)
+    assert not torch.equal(layer(x)[0], layer(x)[0])
+    layer.eval()
+    assert torch.equal(layer(x)[0], layer(x)[0])
+
+
+def test_initialisation():
+    layer = unspool.LSTM(5, 8).stack[0]
+    for U in layer.U:
+        torch.testing.assert_close(U @ U.T, torch.eye(8), atol=1e-5, rtol=0)
+    assert layer.b[1].eq(1).all()
+    assert layer.b[[0, 2, 3]].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: unspool.LSTM(4, 0), "hidden_size must be at least 1, not 0"),
+        (lambda: unspool.LSTM(4, 5, dropout=1.0), "dropout must be at least 0 and below 1"),
+        (lambda: unspool.LSTM(4, 5)(torch.zeros(2, 3)), r"expected x of shape \(B, T, 4\), got \(2, 3\)"),
+        (lambda: unspool.LSTM(4, 5)(torch.zeros(2, 0, 4)), "at least one step"),
+        (lambda: unspool.LSTM(4, 5)(torch.zeros(2, 3, 4), torch.tensor([1])), r"lengths of shape \(2,\)"),
+        (lambda: unspool.LSTM(4, 5)(torch.zeros(2, 3, 4), state=(torch.zeros(1, 2, 5),)), r"a state of \(a, c\)"),
+        (lambda: unspool.LSTM(4, 5, bidirectional=True).step(torch.zeros(2, 4), ()), "both ends"),
+        (lambda: unspool.LSTM(4, 5, peephole=True), "does not take"),
+    ],
+)
+def test_wrong_use_gets_a_sentence(call, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        call()
+
+
+def test_one_hot_and_attention():
+    assert OneHot(3)(torch.tensor([[0, 2]])).tolist() == [[[1, 0, 0], [0, 0, 1]]]
+    attention = Attention(4, 6)
+    inside = mask(torch.tensor([2, 5]), 5)
+    h, weights = attention(torch.randn(2, 3, 4), torch.randn(2, 5, 6), inside)
+    assert h.shape == (2, 3, 4)
+    torch.testing.assert_close(weights.sum(2), torch.ones(2, 3))
+    assert not weights[0, :, 2:].any()
+
+
+def test_it_lives_inside_a_users_own_module():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.out = unspool.LSTM(3, 8, layers=2), nn.Linear(8, 1)
+
+        def forward(self, x, lengths):
+            return self.out(self.rnn(x, lengths)[0])
+
+    net = Net()
+    net(torch.randn(2, 5, 3), torch.tensor([5, 3])).sum().backward()
+    used = [p for name, p in net.named_parameters() if p.numel()]
+    assert all(p.grad is not None for p in used)
+    again = Net()
+    again.load_state_dict(net.state_dict())
