@@ -75,6 +75,7 @@ def normalised(data: Path, minutes: float) -> None:
         layers=2,
         dropout=0.0,
         input_dropout=0.0,
+        recurrent_dropout=0.0,
         learning_rate=1e-3,
         weight_decay=0.0,
     )
@@ -138,7 +139,7 @@ def memory(data: Path, minutes: float) -> None:
                 out.write(text)
         code = (
             "import resource, sys, unspool; unspool.train('text', sys.argv[1], sys.argv[2], budget=sys.argv[3], corpus='running', "
-            "subwords=500, dropout=0.1, progress='silent'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            "subwords=500, dropout=0.1, input_dropout=0.0, recurrent_dropout=0.0, progress='silent'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         folder = _fresh(f"memory-{times}")
         seconds = str(minutes * 30)

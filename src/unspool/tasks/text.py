@@ -89,7 +89,12 @@ class Text(Task):
         train.write_text(text[:border], "utf-8")
         test.write_text(text[border:], "utf-8")
         about = f"The reference pages of Python: {border:,} characters to learn from, {len(text) - border:,} to test on."
-        return Demonstration([train], [test], {"corpus": "running", "budget": "55s", "hidden": 256}, about)
+        return Demonstration(
+            [train],
+            [test],
+            {"corpus": "running", "budget": "55s", "hidden": 256, "dropout": 0.1, "input_dropout": 0.0, "recurrent_dropout": 0.0},
+            about,
+        )
 
     def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         from unspool.tasks.text_card import card

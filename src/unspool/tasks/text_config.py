@@ -29,7 +29,7 @@ class TextConfig:
     residual: bool = False
     dropout: float | None = None  # on the output and between layers
     input_dropout: float | None = None
-    recurrent_dropout: float = 0.0
+    recurrent_dropout: float | None = None  # on the weights U
     budget: str = "30m"
     epochs: float | None = None
     batch: int = 0  # symbols a step
@@ -82,6 +82,9 @@ def sized(config: TextConfig, *, symbols: int, vocabulary: int) -> TextConfig:
         tied=not (characters or config.one_hot) if config.tied is None else config.tied,
         dropout=(dropout if vocabulary > 1000 or not characters else dropout / 2) if config.dropout is None else config.dropout,
         input_dropout=dropout / 2 if config.input_dropout is None else config.input_dropout,
+        recurrent_dropout=_by(symbols, {300_000: 0.4, 700_000: 0.2}, 0.0)
+        if config.recurrent_dropout is None
+        else config.recurrent_dropout,
         batch=config.batch or (800 if config.corpus == "documents" else 1024),
     )
 

@@ -49,7 +49,7 @@ def build(config: TextConfig, codec: TextCodec, device: torch.device, seed: int)
         layers=config.layers,
         residual=config.residual,
         dropout=config.dropout or 0.0,
-        recurrent_dropout=config.recurrent_dropout,
+        recurrent_dropout=config.recurrent_dropout or 0.0,
         engine=config.engine,
     )
     return OneToMany(
