@@ -139,7 +139,8 @@ def memory(data: Path, minutes: float) -> None:
                 out.write(text)
         code = (
             "import resource, sys, unspool; unspool.train('text', sys.argv[1], sys.argv[2], budget=sys.argv[3], corpus='running', "
-            "subwords=500, dropout=0.1, input_dropout=0.0, recurrent_dropout=0.0, progress='silent'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            "subwords=500, dropout=0.1, input_dropout=0.0, recurrent_dropout=0.0, progress='silent'); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         folder = _fresh(f"memory-{times}")
         seconds = str(minutes * 30)

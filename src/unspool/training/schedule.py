@@ -15,7 +15,8 @@ __all__ = ["Options", "learning_rate", "seconds"]
 class Options:
     """How a model is trained; the same for every task.
 
-    `budget` in seconds or `epochs`, whichever ends first, sets the schedule: a warm-up of `warmup` steps, then a cosine down to 0.
+    `budget` in seconds or `epochs`, whichever ends first, sets the schedule: a warm-up of `warmup` steps (at most a
+    twentieth of the whole), then a cosine down to 0.
     `patience`: validations without improvement before training stops, of 20 in all.
     """
 
@@ -53,4 +54,5 @@ def seconds(text: str | float) -> float:
 
 def learning_rate(options: Options, step: int, done: float) -> float:
     """The rate at a step, when a share `done` (0 to 1) of the training has passed."""
-    return options.learning_rate * min(1.0, (step + 1) / options.warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    warm = min(1.0, max((step + 1) / options.warmup, done / 0.05))  # a short training cannot spend itself on warming up
+    return options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

@@ -1,0 +1,62 @@
+"""What the README says is so: its table is that of the records, and its snippets and commands run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.table import updated
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
+]
+
+
+def test_the_table_is_that_of_the_records():
+    assert updated(README) == README, "run: python -m benchmarks.table"
+    assert len(README.splitlines()) < 150
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder with the files that the README speaks of."""
+    folder = tmp_path_factory.mktemp("desk")
+    lines = [f"Today number {i} is a good day to write a line, and to read {i % 7} more of them." for i in range(150)]
+    for name in ("tweets.txt", "other-tweets.txt"):
+        (folder / name).write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+def quick(text):
+    return re.sub(r"\b5m\b", "2s", text)
+
+
+def run(arguments, folder):
+    found = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def test_the_commands_run(desk):
+    ours = [line for line in COMMANDS if line.startswith("unspool ")]
+    assert {line.split()[1] for line in ours} == {"train", "generate", "evaluate", "score", "info"}
+    for line in ours:
+        run([sys.executable, "-m", *shlex.split(quick(line))], desk)
+
+
+@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["cell", "train", "layer"])
+def test_the_snippets_run(snippet, desk):
+    run([sys.executable, "-c", quick(snippet)], desk)
+
+
+def test_the_cell_of_the_readme_is_the_one_in_use():
+    from unspool import cells
+
+    space: dict = {}
+    exec(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0], space)
+    assert space["LSTM"]().products == cells.LSTM().products
+    assert space["LSTM"].state == cells.LSTM.state
