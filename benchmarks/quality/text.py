@@ -203,9 +203,9 @@ def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: f
 
 ROWS = {
     "shakespeare": (shakespeare, 30),
-    "trump": (trump, 30),
-    "normalised": (normalised, 10),
-    "wikitext": (wikitext, 10),
+    "trump": (trump, 10),
+    "normalised": (normalised, 6),
+    "wikitext": (wikitext, 7),
     "samples": (samples, 2),
     "memory": (memory, 2),
 }

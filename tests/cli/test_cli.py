@@ -21,7 +21,7 @@ def cli(*arguments, capsys=None):
     return 0
 
 
-QUICK = ["--hidden", "16", "--epochs", "1"]
+QUICK = ["--hidden", "16", "--epochs", "1", "--documents"]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,7 @@ def bad(name, folder, model):
         "temperature": ["generate", model[0], "--temperature", "-1"],
         "long prompt": ["generate", model[0], "--prompt", "x" * 300],
         "task": ["demo", "musik"],
+        "output": ["train", "text", model[1], "-o", model[1] / "model"],
         "unwritable": ["generate", model[0], "-o", folder / "no" / "such" / "folder.jsonl"],
     }[name]
 
@@ -120,11 +121,11 @@ def bad(name, folder, model):
     ("name", "sentence"),
     [
         ("empty", "empty.txt"),
-        ("binary", "offset 9"),
+        ("binary", "NUL byte at byte 9"),
         ("encoding", "iconv"),
         ("missing", "nothing.txt"),
         ("short", "too short"),
-        ("option", "Did you mean --hidden"),
+        ("option", "Possible options: --hidden"),
         ("budget", "a budget is a time such as 90s, 10m or 1h30m, not 'soon'"),
         ("both", "exclude each other"),
         ("taken", "exists already"),
@@ -132,6 +133,7 @@ def bad(name, folder, model):
         ("no model", "is no model folder: it has no config.json"),
         ("temperature", "temperature must be 0 or more, not -1.0"),
         ("long prompt", "the prompt has 300 characters, more than the length of 280"),
+        ("output", "choose another -o"),
         ("task", "there is no task 'musik'"),
         ("unwritable", "cannot write"),
     ],
@@ -153,7 +155,21 @@ def test_any_prompt_is_honoured(model, capsys):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tweets):
-    command = [sys.executable, "-m", "unspool", "train", "text", tweets, "-o", tmp_path / "m", "--hidden", "16", "--epochs", "200"]
+    command = [
+        sys.executable,
+        "-m",
+        "unspool",
+        "train",
+        "text",
+        tweets,
+        "-o",
+        tmp_path / "m",
+        "--hidden",
+        "16",
+        "--epochs",
+        "200",
+        "--documents",
+    ]
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         shown = ""

@@ -82,3 +82,12 @@ def test_a_corpus_gives_back_its_documents(tmp_path):
     assert [d.tolist() for d in joined] == [np.concatenate(documents).tolist()]
     for c in (corpus, joined):
         c.close()
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Corpus, "_store", full)
+    with pytest.raises(DataError, match=r"could not write the encoded text .* No space left on device"):
+        Corpus(tmp_path, "a", 10).write([np.arange(3)])

@@ -195,3 +195,21 @@ def test_real_tweets_beat_the_unigram(real_data, tmp_path):
     model = unspool.train("text", tmp_path / "t.txt", tmp_path / "m", dropout=0.0, **options)
     metrics = model.metrics
     assert metrics["validation, nats per character"] < metrics["baselines"]["unigram"] - 0.2
+
+
+def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
+    from unspool.tasks.text_config import TextConfig, settle, sized
+
+    def settled(characters, documents, **given):
+        config = settle(TextConfig(**given), documents=documents, characters=characters)
+        return sized(config, symbols=characters if config.unit == "characters" else characters // 3)
+
+    tweets, play = settled(3_000_000, True), settled(1_000_000, False)
+    assert (tweets.unit, tweets.subwords, tweets.tied, tweets.embedding) == ("subwords", 2000, True, 256)
+    assert (play.unit, play.subwords, play.tied, play.window) == ("characters", 0, False, 100)
+    assert settled(9_000_000, False).unit == "subwords"
+    assert settled(300_000, False).dropout > play.dropout > settled(30_000_000, False).dropout == 0
+    given = {"dropout": 0.0, "recurrent_dropout": 0.0, "embedding": 7, "window": 9, "tied": False, "weight_decay": 0.0, "batch": 5}
+    kept = settled(100_000, True, **given)
+    assert {name: getattr(kept, name) for name in given} == given
+    assert settled(100_000, True, one_hot=True).embedding == 0

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unspool.errors import DataError
+
 __all__ = ["Corpus"]
 
 
@@ -28,7 +30,15 @@ class Corpus:
         self.characters = 0  # of the raw text, where the writer knows it
 
     def write(self, documents: Iterable[np.ndarray], *, joined: bool = False) -> Corpus:
-        """Stores the documents' ids, `joined` into one; returns itself."""
+        """Stores the documents' ids, `joined` into one; returns itself. DataError when the disk does not take them."""
+        try:
+            self._store(documents, joined)
+        except OSError as error:
+            raise DataError(f"could not write the encoded text beside the model ({self._ids.parent}): {error.strerror}") from error
+        self._file, self._ends_file = os.open(self._ids, os.O_RDONLY), os.open(self._ends, os.O_RDONLY)
+        return self
+
+    def _store(self, documents: Iterable[np.ndarray], joined: bool) -> None:
         with self._ids.open("wb") as ids, self._ends.open("wb") as ends:
             for document in documents:
                 ids.write(document.astype(self._dtype).tobytes())
@@ -39,8 +49,6 @@ class Corpus:
             if joined:
                 self.documents = 1
                 ends.write(np.int64(self.symbols).tobytes())
-        self._file, self._ends_file = os.open(self._ids, os.O_RDONLY), os.open(self._ends, os.O_RDONLY)
-        return self
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """The ids from `start` to `stop` (int64)."""

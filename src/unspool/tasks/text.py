@@ -28,6 +28,7 @@ from unspool.training.loop import Carry
 __all__ = ["Text"]
 
 _ORDERS = {"characters": 6, "words": 5, "subwords": 4}  # of the Kneser-Ney baseline
+_LIGHT = {"dropout": 0.1, "input_dropout": 0.05, "recurrent_dropout": 0.05}  # nothing is learned by heart in a minute
 _MOST_VALID = 60_000  # characters of the validation part, at most: more would only take time
 
 
@@ -63,7 +64,7 @@ class Text(Task):
         train, validation = split.encode(codec, scratch)
         progress.say(f"read {files.report}" + (f"; for validation {held.report}" if held else ""))
         self._check(train, validation, config)
-        config = sized(config, symbols=train.symbols, vocabulary=len(codec.vocabulary))
+        config = sized(config, symbols=train.symbols)
         model = build(config, codec, pick_device(config.device), config.seed)
         job = _Job(model, codec, train, validation, config)
         model.expect(torch.from_numpy(job.baseline.unigram.distribution([])))
@@ -92,7 +93,7 @@ class Text(Task):
         return Demonstration(
             [train],
             [test],
-            {"corpus": "running", "budget": "55s", "hidden": 256, "dropout": 0.1, "input_dropout": 0.0, "recurrent_dropout": 0.0},
+            {"corpus": "running", "unit": "subwords", "budget": "55s", "hidden": 256, **_LIGHT},
             about,
         )
 
@@ -109,7 +110,7 @@ class Text(Task):
         return TextCodec(config.unit, normalised=config.normalise == "tweets", size=config.subwords).fit(split)
 
     def _check(self, train: Corpus, valid: Corpus, config: TextConfig) -> None:
-        least = 2 * config.window if config.corpus == "running" else 50
+        least = 200 if config.corpus == "running" else 50
         if train.symbols < least or valid.symbols < 1:
             found = train.symbols + valid.symbols
             need = f"at least {least} to train on, and some to validate"

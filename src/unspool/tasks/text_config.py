@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from unspool.codecs.text import UNITS
 from unspool.errors import ConfigError, did_you_mean
@@ -33,9 +33,9 @@ class TextConfig:
     budget: str = "30m"
     epochs: float | None = None
     batch: int = 0  # symbols a step
-    window: int = 64  # steps of backpropagation through time, in a running text
+    window: int = 0  # steps of backpropagation through time, in a running text
     learning_rate: float = 4e-3
-    weight_decay: float = 0.01
+    weight_decay: float | None = None
     valid_share: float = 0.03
     seed: int = 0
     device: str = "auto"
@@ -45,7 +45,7 @@ class TextConfig:
         self._one_of("corpus", ("auto", "documents", "running"))
         self._one_of("unit", ("auto", *UNITS))
         self._one_of("normalise", ("none", "tweets"))
-        for name in ("hidden", "layers", "window"):
+        for name in ("hidden", "layers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.valid_share < 0.5:
@@ -60,35 +60,41 @@ class TextConfig:
     @property
     def options(self) -> Options:
         budget = None if self.epochs else seconds(self.budget)
-        return Options(budget, self.epochs, self.learning_rate, self.weight_decay, seed=self.seed, device=self.device)
+        return Options(budget, self.epochs, self.learning_rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
 
 
 def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfig:
-    """How the text is read, settled before it is encoded: whether it is documents, and its length in characters."""
+    """How the text is read, settled before it is encoded: whether it is documents, and its length in characters.
+
+    A short running text is read by characters: its few subwords are soon known by heart, and new names are spelled badly.
+    """
     unit = config.unit
     if unit == "auto":
-        unit = "subwords"
+        unit = "subwords" if documents or characters >= 2_000_000 else "characters"
     size = config.subwords or (500 if characters < 2_000_000 else 2000 if characters < 50_000_000 else 8000)
     return replace(config, corpus="documents" if documents else "running", unit=unit, subwords=size if unit == "subwords" else 0)
 
 
-def sized(config: TextConfig, *, symbols: int, vocabulary: int) -> TextConfig:
-    """The network and its training, settled by the encoded text: its symbols, and how many different ones there are."""
+def sized(config: TextConfig, *, symbols: int) -> TextConfig:
+    """The network and its training, settled by the number of symbols to train on: the fewer, the more dropout and decay."""
     characters = config.unit == "characters"
-    dropout = _by(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1}, 0.0)
-    return replace(
-        config,
-        embedding=0 if config.one_hot else config.embedding or (64 if characters else 256),
-        tied=not (characters or config.one_hot) if config.tied is None else config.tied,
-        dropout=(dropout if vocabulary > 1000 or not characters else dropout / 2) if config.dropout is None else config.dropout,
-        input_dropout=dropout / 2 if config.input_dropout is None else config.input_dropout,
-        recurrent_dropout=_by(symbols, {300_000: 0.4, 700_000: 0.2}, 0.0)
-        if config.recurrent_dropout is None
-        else config.recurrent_dropout,
-        batch=config.batch or (800 if config.corpus == "documents" else 1024),
-    )
+    dropout = _by(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1})
+    settled = {
+        "embedding": 64 if characters else 256,
+        "tied": not characters,
+        "dropout": dropout,
+        "input_dropout": dropout / (3 if characters else 2),
+        "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.15} if characters else {})}),
+        "weight_decay": _by(symbols, {700_000: 0.1}, 0.01),
+        "window": 100 if characters else 64,
+        "batch": 800 if config.corpus == "documents" else 1600 if characters else 1024,
+    }
+    if config.one_hot:
+        settled |= {"embedding": 0, "tied": False}
+    left_open = {field.name: field.default for field in fields(config)}
+    return replace(config, **{name: value for name, value in settled.items() if getattr(config, name) == left_open[name]})
 
 
-def _by(value: int, table: dict[int, float], beyond: float) -> float:
+def _by(value: int, table: dict[int, float], beyond: float = 0.0) -> float:
     """The entry of the first bound above the value."""
     return next((entry for bound, entry in table.items() if value < bound), beyond)

@@ -52,9 +52,7 @@ def train(
     if start is not None:
         options = _inherited(start, room, options)
     config = configure(room.Config, options if stored is None else {**stored["config"], **options})
-    parent = folder.path.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".unspool-", dir=parent))  # beside the model: /tmp may be memory
+    scratch = _scratch(folder.path.absolute().parent)
     try:
         prepared = room.prepare(paths, _paths(valid), config, scratch, show, stored=stored, init=start)
         if stored is None:
@@ -106,6 +104,15 @@ def versions() -> dict[str, str]:
 
 def _paths(given: Paths) -> list[str | Path]:
     return [given] if isinstance(given, (str, Path)) else list(given)
+
+
+def _scratch(parent: Path) -> Path:
+    """A folder for large intermediate files, beside the model: /tmp may be memory."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".unspool-", dir=parent))
+    except OSError as error:
+        raise ConfigError(f"cannot write in {parent}: {error.strerror}; choose another -o") from error
 
 
 def _resumed(folder: ModelFolder, options: Mapping[str, Any], room: Task) -> dict[str, Any]:
