@@ -19,7 +19,7 @@ def table() -> str:
             minutes = f"{record['seconds'] / 60:.0f}" if "seconds" in record else ""
             command = record["command"].removeprefix("python -m ")
             rows.append(
-                f"| {record['data']} | {record['measure']} | **{_number(record['value'])}** | {beside} | {minutes} | `{command}` |"
+                f"| {record['data']} | {record['measure']} | **{_number(record['value'])}{record.get('unit', '')}** | {beside} | {minutes} | `{command}` |"
             )
     return "\n".join(rows) + "\n"
 

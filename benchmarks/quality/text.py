@@ -121,12 +121,21 @@ def samples(data: Path, minutes: float) -> None:
     facts = {"seconds": round(seconds, 1), "command": "python -m benchmarks.quality.text samples", "baselines": {}}
     where = "text/trump, 100 samples at temperature 0.8"
     ended = 100 * sum(s.ended for s in drawn) / len(drawn)
-    record("text", where, "% ending by itself within 280 characters", ended, "higher", **facts)
+    record("text", where, "share ending by itself within 280 characters", ended, "higher", **facts, unit="%")
     facts["baselines"] = {"100 real tweets": distinct([t.split() for t in real], 2)}
-    record("text", where, "distinct-2, words", distinct([t.split() for t in texts], 2), "higher", **facts)
+    record("text", where, "distinct-2", distinct([t.split() for t in texts], 2), "higher", **facts)
     copied = 100 * sum(r > 60 for r in runs) / len(runs)
     facts["baselines"] = {}
-    record("text", where, "% with a copied run over 60 characters", copied, "lower", **facts, median_run=runs[len(runs) // 2])
+    record(
+        "text",
+        where,
+        "share whose longest copied run exceeds 60 characters",
+        copied,
+        "lower",
+        **facts,
+        unit="%",
+        median_run=runs[len(runs) // 2],
+    )
 
 
 def memory(data: Path, minutes: float) -> None:
@@ -151,7 +160,9 @@ def memory(data: Path, minutes: float) -> None:
         file.unlink()
     facts = {"baselines": {"corpus as it is, MB": peaks[0]}, "settings": "default, the same network at both sizes"}
     command = "python -m benchmarks.quality.text memory"
-    record("text", "corpus 100 times larger", "peak memory of training, MB", peaks[1], "lower", **facts, command=command)
+    record(
+        "text", "corpus 100 times larger", "peak memory of training, MB, at both sizes", peaks[1], "lower", **facts, command=command
+    )
 
 
 _TWEETS = "exact duplicates removed; test: lines with sha1(line) mod 20 = 0; divided by characters + 1 (end) a line"

@@ -141,6 +141,8 @@ def test_words_and_a_validation_file(made, tmp_path):
     folder, _ = made
     model = unspool.train("text", folder / "tweets.txt", tmp_path / "m", valid=folder / "test.txt", unit="words", **QUICK)
     assert model.stored["data"]["documents"] == 302
+    seen, again = model.metrics["validation, nats per word"], model.evaluate([folder / "test.txt"])["nats per word"]
+    assert seen == pytest.approx(again, rel=1e-4)
     assert model.generate(1, prompt="we will")[0].text.startswith("we will ")
 
 

@@ -181,11 +181,11 @@ class _Job:
         return (nll * batch.inside).sum(), batch.counted, None if batch.lengths is not None else tuple(s.detach() for s in state)
 
     def validate(self) -> float:
-        total, state = 0.0, None
+        total, counted, state = 0.0, 0, None
         for batch in self._watched.epoch(-1):
-            loss, _, state = self.loss(batch, state)
-            total += float(loss)
-        return total / self.valid.symbols * self.per_symbol
+            loss, count, state = self.loss(batch, state)
+            total, counted = total + float(loss), counted + count
+        return total / counted * self.valid.symbols / self.valid.characters
 
     def sample(self) -> str:
         vocabulary = self.codec.vocabulary
