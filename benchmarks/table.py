@@ -17,10 +17,8 @@ def table() -> str:
         for record in json.loads(file.read_text("utf-8")):
             beside = ", ".join(f"{name} {_number(value)}" for name, value in record["baselines"].items() if name != "uniform")
             minutes = f"{record['seconds'] / 60:.0f}" if "seconds" in record else ""
-            command = record["command"].removeprefix("python -m ")
-            rows.append(
-                f"| {record['data']} | {record['measure']} | **{_number(record['value'])}{record.get('unit', '')}** | {beside} | {minutes} | `{command}` |"
-            )
+            command, value = record["command"].removeprefix("python -m "), _number(record["value"]) + record.get("unit", "")
+            rows.append(f"| {record['data']} | {record['measure']} | **{value}** | {beside} | {minutes} | `{command}` |")
     return "\n".join(rows) + "\n"
 
 
