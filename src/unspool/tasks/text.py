@@ -177,7 +177,7 @@ class _Job:
 
     def loss(self, batch: Batch, carry: Carry) -> tuple[Tensor, int, Carry]:
         batch = batch.to(next(self.model.parameters()).device)
-        nll, state = self.model.nll(batch.inputs, batch.targets, batch.lengths, None if batch.fresh else carry)
+        nll, state = self.model.nll(batch.inputs, batch.targets, None if batch.fresh else carry)
         return (nll * batch.inside).sum(), batch.counted, None if batch.lengths is not None else tuple(s.detach() for s in state)
 
     def validate(self) -> float:

@@ -133,7 +133,7 @@ class TextModel(Trained):
         total, state = 0.0, None
         for batch in feed.epoch(-1):
             moved = batch.to(self.device)
-            nll, state = self.model.nll(moved.inputs, moved.targets, moved.lengths, None if batch.fresh else state)
+            nll, state = self.model.nll(moved.inputs, moved.targets, None if batch.fresh else state)
             total += float((nll * moved.inside).double().sum())
         return total
 
