@@ -29,7 +29,7 @@ class Job:
     def loss(self, batch, carry):
         self.steps += 1
         self.after(self, self.steps)
-        nll, state = self.model.nll(batch.inputs, batch.targets, None, None if batch.fresh else carry)
+        nll, state = self.model.nll(batch.inputs, batch.targets, None if batch.fresh else carry)
         return nll.sum() * self.scale, batch.counted, tuple(s.detach() for s in state)
 
     def validate(self):

@@ -38,17 +38,18 @@ class OneToMany(nn.Module):
         self.head = Categorical(stack.output_size, symbols, self.embed.weight if tied else None)  # type: ignore[arg-type]
         self.input_dropout, self.dropout = input_dropout, dropout
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        """Input ids (B, T) to hidden states (B, T, H) and the last state."""
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Input ids (B, T) to hidden states (B, T, H) and the last state.
+
+        Padding stands behind each sequence and is never seen by the steps before it, so no lengths are asked for.
+        """
         x = variational_dropout(self.embed(inputs), self.input_dropout, self.training)
-        h, last = self.stack(x, lengths, state)
+        h, last = self.stack(x, None, state)
         return nn.functional.dropout(h, self.dropout, self.training), last
 
-    def nll(
-        self, inputs: Tensor, targets: Tensor, lengths: Tensor | None = None, state: State | None = None
-    ) -> tuple[Tensor, State]:
+    def nll(self, inputs: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """-log P of each target (B, T) in nats (also where padding lies), and the last state."""
-        h, last = self(inputs, lengths, state)
+        h, last = self(inputs, state)
         return self.head.nll(h, targets), last
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
