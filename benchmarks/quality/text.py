@@ -215,10 +215,10 @@ def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: f
 ROWS = {
     "shakespeare": (shakespeare, 30),
     "trump": (trump, 10),
-    "normalised": (normalised, 6),
+    "normalised": (normalised, 4),
     "wikitext": (wikitext, 7),
     "samples": (samples, 2),
-    "memory": (memory, 2),
+    "memory": (memory, 1),
 }
 
 if __name__ == "__main__":
