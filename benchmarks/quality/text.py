@@ -213,7 +213,7 @@ def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: f
 
 
 ROWS = {
-    "shakespeare": (shakespeare, 30),
+    "shakespeare": (shakespeare, 25),
     "trump": (trump, 10),
     "normalised": (normalised, 4),
     "wikitext": (wikitext, 7),
