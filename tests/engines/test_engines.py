@@ -99,3 +99,15 @@ def test_auto_chooses_and_a_name_is_obeyed_or_refused():
         engines.choose(GRU("before"), cpu, f32, "torch")
     with pytest.raises(ConfigError, match="did you mean 'reference'"):
         engines.choose(LSTM(), cpu, f32, "referense")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+def test_the_gpu_equals_the_cpu(cell):
+    weights, x, state, _ = problem(cell, (3, 5, 4, 6), torch.float32)
+    truth = reference.run(cell, weights, x, None, state)
+    there = [t.cuda() for t in (*weights, x, *state)]
+    engine = engines.choose(cell, torch.device("cuda"), torch.float32).engine
+    ran = engine.run(cell, Weights(*there[:5]), there[5], None, tuple(there[6:]))
+    torch.testing.assert_close(ran.y.cpu(), truth.y, rtol=1e-4, atol=1e-4)

@@ -165,8 +165,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         model.train()
-        half = torch.bfloat16 if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
-        with torch.autocast(self.device.type, half, enabled=self.device.type == "cuda"):
+        mixed = self.device.type == "cuda" and torch.cuda.is_bf16_supported()  # float16 would need its losses scaled
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             loss, count, self.carry = self.job.loss(batch, self.carry)
         value = loss.item() / count
         if not math.isfinite(value):
