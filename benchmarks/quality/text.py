@@ -147,8 +147,8 @@ def memory(data: Path, minutes: float) -> None:
             for _ in range(times):
                 out.write(text)
         code = (
-            "import resource, sys, unspool; unspool.train('text', sys.argv[1], sys.argv[2], budget=sys.argv[3], corpus='running', unit='characters', "
-            "dropout=0.1, input_dropout=0.0, recurrent_dropout=0.0, progress='silent'); "
+            "import resource, sys, unspool; unspool.train('text', sys.argv[1], sys.argv[2], budget=sys.argv[3], corpus='running', "
+            "unit='characters', dropout=0.1, input_dropout=0.0, recurrent_dropout=0.0, progress='silent'); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         folder = _fresh(f"memory-{times}")
