@@ -30,6 +30,7 @@ from unspool.errors import DataError, did_you_mean
 
 __all__ = ["Report", "TextFiles", "guess_lines"]
 
+LONGEST_WORD = 1 << 17  # characters; a longer one is torn
 LONGEST_LINE = 1_000_000  # characters; a longer one is no document but text without line breaks
 SAMPLE = 200_000  # characters that `guess_lines` looks at
 WIDEST = 120  # characters of a line that someone may have wrapped
@@ -147,7 +148,7 @@ def _blocks(pieces: Iterator[str]) -> Iterator[str]:
     for piece in pieces:
         text = rest + piece
         cut = max(text.rfind(" "), text.rfind("\n"))
-        if cut <= 0 and len(text) < LONGEST_LINE:
+        if cut <= 0 and len(text) < LONGEST_WORD:
             rest = text
             continue
         cut = cut if cut > 0 else len(text)
