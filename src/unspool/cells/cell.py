@@ -60,7 +60,8 @@ class Products(NamedTuple):
     """Which matrix products a cell's equation uses. Each field names gates, in the order of `Cell.gates`."""
 
     recurrent: tuple[str, ...]  # have a U: their second half, whole sum or `of` is used
-    split: tuple[str, ...]  # the halves are used apart, so `h` carries a bias of its own
+    split: tuple[str, ...]  # the second half is used by itself, so it carries a bias of its own
+    halved: tuple[str, ...]  # either half is used by itself
     nested: tuple[str, ...]  # `of(v)` is used: a second product within the step
 
 
@@ -108,6 +109,7 @@ class Cell:
         return Products(
             tuple(g for g in self.gates if seen[g] & {"h", "of", "value"}),
             tuple(g for g in self.gates if "h" in seen[g]),
+            tuple(g for g in self.gates if seen[g] & {"x", "h"}),
             tuple(g for g in self.gates if "of" in seen[g]),
         )
 

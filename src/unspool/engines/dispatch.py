@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engines import reference
+from unspool.engines import native, reference
 from unspool.engines import torch as torch_engine
 from unspool.engines.weights import Ran, State, Weights
 from unspool.errors import ConfigError, EngineError, did_you_mean
@@ -37,7 +37,7 @@ class Engine(Protocol):
     def step(self, cell: Cell, weights: Weights, x: Tensor, state: State) -> State: ...
 
 
-ENGINES: dict[str, Engine] = {"torch": torch_engine, "reference": reference}  # in the order of preference
+ENGINES: dict[str, Engine] = {"native": native, "torch": torch_engine, "reference": reference}  # in the order of preference
 
 
 class Choice(NamedTuple):

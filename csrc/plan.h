@@ -1,0 +1,56 @@
+// How one call is laid out and divided: worked out once, by code that every processor can run, then read by the kernels.
+#pragma once
+
+#include "unspool.h"
+
+constexpr int MAX_THREADS = 64;
+
+struct Barrier {
+  int waiting = 0, round = 0;
+};
+
+struct CellOps;
+
+struct Plan {
+  const unspool_problem* problem;
+  const CellOps* cell;
+  int64_t B, T, D, H;
+  int64_t Db, Hb;               // blocks of 16 inputs and units
+  int64_t slots, by_x, by_h;    // of the cell
+  int threads;
+  bool by_units;                // the units are divided among the threads, with a barrier at each step; else the rows
+  int ranges;                   // of rows; as many as threads when rows are divided, else 1
+  int64_t range[MAX_THREADS + 1];
+  int64_t chunk;                // steps whose input product is taken at once
+  int64_t z_ring, s_ring;       // steps that are held
+  const int32_t* row_of;        // (B) the caller's row at each of our places
+  const int32_t* length_of;     // (B) at our places, or null
+  const int32_t* count;         // (T, ranges) rows still running, or null when all are
+  // Regions of `saved`, `weights` and `work`.
+  float *x, *z, *s[UNSPOOL_MAX_STATES];
+  float *W, *U, *b, *b_h, *p;   // packed; b by slot
+  float *Wt, *Ut, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *db, *dp;
+  int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;
+  int64_t scratch_size;
+  Barrier* barrier;
+};
+
+// A cell's constants and its elementwise loops for one instruction set.
+struct CellOps {
+  unspool_cell cell;
+  const int *gate_of, *product_of, *bias_of;  // by slot: its place among W, U and b_h, or -1
+  void (*forward)(int64_t rows, float* z, int64_t z_slot, const float* const* s, float* const* n, const float* p, int64_t p_next, bool keep);
+  void (*backward)(int64_t rows, float* z, int64_t z_slot, const float* const* s, const float* const* n, const float* p, int64_t p_next,
+                   const float* dy, const float* dh, float* const* carry, float* db, float* dp, int64_t dp_next);
+};
+
+// What a set of kernels offers.
+struct Kernels {
+  const char* isa;
+  const CellOps* cells;
+  int cell_count;
+  void (*forward)(const Plan& plan, int thread);
+  void (*backward)(const Plan& plan, int thread);
+  void (*function)(int which, const float* x, float* y, int64_t n);
+  double (*spin)(int64_t rounds);  // multiply-adds in registers; gives how many operations were done
+};

@@ -1,0 +1,185 @@
+// Matrix products on blocks of 16 floats. Everything over time is laid out as [step][block of 16 units][row][16].
+//
+// `product`: c[row][16] += sum over k of a[row][k] * panel[k][16], for several panels of packed weights.
+// `outer`:   c[i][16]   += sum over rows of a[row][i] * b[row][16], a weight gradient; blocks are panels as they stand.
+
+constexpr int REGISTERS = LANES == 16 ? 24 : LANES == 8 ? 12 : 12;  // for sums; the rest hold operands
+constexpr int MOST_PANELS = 4;
+constexpr int WIDE = LANES == 16 ? 2 : 1;  // panels at once where rows are many
+constexpr int K_CHUNK = 16;                // blocks of k whose panel stays in the first cache
+
+static constexpr int most_rows(int panels) { return REGISTERS / (panels * NV) > 12 ? 12 : REGISTERS / (panels * NV); }
+
+// Where the operands of a product lie. a of block q starts at a + offsets[q].
+struct Operands {
+  const float* a;
+  const int64_t* offsets;
+  int64_t blocks;    // of k
+  int64_t a_row;     // from row to row, in a and in c; 16 where rows are neighbours
+  int64_t c_row;
+  const float* panels;
+  int64_t panel_stride;
+  float* c;
+  int64_t c_panel;
+};
+
+template <int R, int P, bool NEAR>
+static void product_tile(const Operands& o, int64_t row, int64_t panel, int64_t q0, int64_t q1, const float* bias) {
+  const int64_t a_row = NEAR ? W : o.a_row, c_row = NEAR ? W : o.c_row;
+  float* c = o.c + panel * o.c_panel + row * c_row;
+  V sum[R][P][NV];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+      for (int v = 0; v < NV; v++)
+        sum[r][p][v] = load(bias ? bias + (panel + p) * W + v * LANES : c + p * o.c_panel + r * c_row + v * LANES);
+  const float* weights = o.panels + panel * o.panel_stride + q0 * W * W;
+  for (int64_t q = q0; q < q1; q++) {
+    const float* a = o.a + o.offsets[q] + row * a_row;
+#pragma GCC unroll 4
+    for (int k = 0; k < W; k++) {
+      V w[P][NV];
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; v++) w[p][v] = load(weights + p * o.panel_stride + k * W + v * LANES);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const V x = splat<V>(a[r * a_row + k]);
+#pragma GCC unroll 16
+        for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+          for (int v = 0; v < NV; v++) sum[r][p][v] += x * w[p][v];
+      }
+    }
+    weights += W * W;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+      for (int v = 0; v < NV; v++) store(c + p * o.c_panel + r * c_row + v * LANES, sum[r][p][v]);
+}
+
+template <int P, bool NEAR>
+static void product_rows(const Operands& o, int64_t rows, int64_t panel, int64_t q0, int64_t q1, const float* bias) {
+  constexpr int most = most_rows(P);
+  int64_t tiles = (rows + most - 1) / most;
+  for (int64_t row = 0; tiles; tiles--) {  // tiles of nearly equal heights, for a low one wastes the multipliers
+    const int64_t height = (rows - row + tiles - 1) / tiles;
+    switch (height) {
+#define HEIGHT(R) \
+  case R: \
+    if constexpr (R <= most) product_tile<R, P, NEAR>(o, row, panel, q0, q1, bias); \
+    break;
+      HEIGHT(1) HEIGHT(2) HEIGHT(3) HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
+#undef HEIGHT
+    }
+    row += height;
+  }
+}
+
+// `bias` (panels, 16) is where the sums start; without one they are added to c.
+template <bool NEAR>
+static void product_near(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
+  if (rows <= 0) return;
+  int wide = WIDE;
+  while (wide < MOST_PANELS && most_rows(wide + 1) >= rows) wide++;
+  for (int64_t q = 0; q < o.blocks || q == 0; q += K_CHUNK) {
+    const int64_t q1 = q + K_CHUNK < o.blocks ? q + K_CHUNK : o.blocks;
+    const float* start = q == 0 ? bias : nullptr;
+    for (int64_t panel = 0; panel < panels;) {
+      const int64_t left = panels - panel, now = left < wide ? left : wide;
+      if (now == 4) product_rows<4, NEAR>(o, rows, panel, q, q1, start);
+      else if (now == 3) product_rows<3, NEAR>(o, rows, panel, q, q1, start);
+      else if (now == 2) product_rows<2, NEAR>(o, rows, panel, q, q1, start);
+      else product_rows<1, NEAR>(o, rows, panel, q, q1, start);
+      panel += now;
+    }
+  }
+}
+
+static void product(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
+  if (o.a_row == W && o.c_row == W) product_near<true>(o, rows, panels, bias);
+  else product_near<false>(o, rows, panels, bias);
+}
+
+// Rows that are summed over: `count` of them at one step, from `row` on.
+struct Rows {
+  int64_t step, row, count;
+};
+
+struct Sums {
+  const float *a, *b;
+  int64_t a_step, b_step;  // from step to step
+  int64_t a_row, b_row;    // from row to row
+};
+
+template <int R, int P>
+static inline void outer_tile(
+    const Sums& s, const float* a, const float* b, int64_t b_panel, const Rows* rows, const Rows* end, float* c, int64_t c_panel, bool first) {
+  V sum[R][P][NV];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+      for (int v = 0; v < NV; v++) sum[r][p][v] = first ? V{} : load(c + p * c_panel + r * W + v * LANES);
+  for (; rows != end; rows++) {
+    const float* ap = a + rows->step * s.a_step + rows->row * s.a_row;
+    const float* bp = b + rows->step * s.b_step + rows->row * s.b_row;
+    const int64_t a_row = s.a_row, b_row = s.b_row;
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < rows->count; k++) {
+      V w[P][NV];
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; v++) w[p][v] = load(bp + p * b_panel + v * LANES);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const V x = splat<V>(ap[r]);
+#pragma GCC unroll 16
+        for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+          for (int v = 0; v < NV; v++) sum[r][p][v] += x * w[p][v];
+      }
+      ap += a_row;
+      bp += b_row;
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+      for (int v = 0; v < NV; v++) store(c + p * c_panel + r * W + v * LANES, sum[r][p][v]);
+}
+
+// c (blocks, 16, 16) from one block of a and `blocks` neighbouring blocks of b.
+static void outer(const Sums& s, int64_t a_at, int64_t b_panel, int64_t b0, int64_t b1, const Rows* rows, const Rows* end, float* c, bool first) {
+  const float* a = s.a + a_at;
+  for (int64_t block = b0; block < b1;) {
+    const float* b = s.b + block * b_panel;
+    float* to = c + block * W * W;
+#if LANES == 16
+    if (block + 2 <= b1) {
+      outer_tile<8, 2>(s, a, b, b_panel, rows, end, to, W * W, first);
+      outer_tile<8, 2>(s, a + 8, b, b_panel, rows, end, to + 8 * W, W * W, first);
+      block += 2;
+      continue;
+    }
+    outer_tile<16, 1>(s, a, b, b_panel, rows, end, to, W * W, first);
+#elif LANES == 8
+    outer_tile<6, 1>(s, a, b, b_panel, rows, end, to, W * W, first);
+    outer_tile<5, 1>(s, a + 6, b, b_panel, rows, end, to + 6 * W, W * W, first);
+    outer_tile<5, 1>(s, a + 11, b, b_panel, rows, end, to + 11 * W, W * W, first);
+#else
+    for (int i = 0; i < W; i += 2) outer_tile<2, 1>(s, a + i, b, b_panel, rows, end, to + i * W, W * W, first);
+#endif
+    block++;
+  }
+}

@@ -1,0 +1,426 @@
+// The recurrence over time: what every cell shares. See plan.h for how work is divided, product.h for the layout.
+
+static inline void wait(const Plan& plan) {
+  if (plan.threads == 1) return;
+  Barrier* barrier = plan.barrier;
+  const int round = __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE);
+  if (__atomic_add_fetch(&barrier->waiting, 1, __ATOMIC_ACQ_REL) == plan.threads) {
+    __atomic_store_n(&barrier->waiting, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&barrier->round, round + 1, __ATOMIC_RELEASE);
+    return;
+  }
+  for (int spins = 0; __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE) == round; spins++) {
+    if (spins < 4000) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    } else {
+      sched_yield();
+    }
+  }
+}
+
+static inline void share(int64_t n, int part, int parts, int64_t& from, int64_t& to) {
+  from = n * part / parts;
+  to = n * (part + 1) / parts;
+}
+
+// The caller's step at our step t for the row at a place of ours.
+static inline int64_t time_of(const Plan& plan, int64_t place, int64_t t) {
+  if (!plan.problem->reverse) return t;
+  return (plan.length_of ? plan.length_of[place] : plan.T) - 1 - t;
+}
+
+static inline int64_t running(const Plan& plan, int64_t t, int range) {
+  if (t >= plan.T) return 0;
+  return plan.count ? plan.count[t * plan.ranges + range] : plan.range[range + 1] - plan.range[range];
+}
+
+static inline void copy_in(float* block, const float* row, int64_t have) {  // up to 16 floats, zeros behind them
+  if (have >= W) {
+    for (int v = 0; v < NV; v++) store(block + v * LANES, load_any(row + v * LANES));
+  } else {
+    for (int i = 0; i < W; i++) block[i] = i < have ? row[i] : 0.0f;
+  }
+}
+
+static inline void copy_out(float* row, const float* block, int64_t have) {
+  if (have >= W) {
+    for (int v = 0; v < NV; v++) store_any(row + v * LANES, load(block + v * LANES));
+  } else {
+    for (int i = 0; i < have; i++) row[i] = block[i];
+  }
+}
+
+// A (B, H) array to blocks [block][place][16], or back.
+static void state_in(const Plan& plan, const float* from, float* to, int64_t place, int64_t end) {
+  for (; place < end; place++)
+    for (int64_t u = 0; u < plan.Hb; u++) {
+      float* block = to + (u * plan.B + place) * W;
+      if (from) copy_in(block, from + plan.row_of[place] * plan.H + u * W, plan.H - u * W);
+      else for (int i = 0; i < W; i++) block[i] = 0;
+    }
+}
+
+static void state_out(const Plan& plan, const float* from, float* to, int64_t place) {
+  for (int64_t u = 0; u < plan.Hb; u++)
+    copy_out(to + plan.row_of[place] * plan.H + u * W, from + (u * plan.B + place) * W, plan.H - u * W);
+}
+
+// One block of units of some rows at step t, to the caller's (B, T, H).
+static void rows_out(const Plan& plan, float* to, const float* blocks, int64_t place, int64_t rows, int64_t t, int64_t u) {
+  const int64_t have = plan.H - u * W;
+  for (int64_t r = 0; r < rows; r++)
+    copy_out(to + (plan.row_of[place + r] * plan.T + time_of(plan, place + r, t)) * plan.H + u * W, blocks + r * W, have);
+}
+
+// The lanes behind the last unit never hold anything but zeros.
+static void clear_tail(const Plan& plan, int64_t u, float* blocks, int64_t rows) {
+  const int64_t have = plan.H - u * W;
+  if (have >= W) return;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = have; i < W; i++) blocks[r * W + i] = 0;
+}
+
+static void pack_weights(const Plan& plan, int thread) {
+  const unspool_problem& q = *plan.problem;
+  const CellOps& cell = *plan.cell;
+  int64_t from, to;
+  share(plan.Hb, thread, plan.threads, from, to);
+  for (int64_t u = from; u < to; u++) {
+    for (int64_t slot = 0; slot < plan.slots; slot++) {
+      const int gate = cell.gate_of[slot], unit = int(plan.H - u * W < W ? plan.H - u * W : W);
+      float* bias = plan.b + (u * plan.slots + slot) * W;
+      for (int i = 0; i < W; i++) {
+        const float* b = slot < plan.by_x ? q.b + gate * plan.H : cell.bias_of[slot] >= 0 ? q.b_h + cell.bias_of[slot] * plan.H : nullptr;
+        bias[i] = b && i < unit ? b[u * W + i] : 0.0f;
+      }
+      auto panel = [&](float* to_, const float* M, int64_t columns, int64_t blocks) {  // to[k][i] = M[u * 16 + i][k]
+        for (int64_t k = 0; k < blocks * W; k++)
+          for (int i = 0; i < W; i++) to_[k * W + i] = k < columns && i < unit ? M[(u * W + i) * columns + k] : 0.0f;
+      };
+      if (slot < plan.by_x) panel(plan.W + (u * plan.by_x + slot) * plan.Db * W * W, q.W + gate * plan.H * plan.D, plan.D, plan.Db);
+      if (slot >= plan.by_h) {
+        const int64_t at = u * (plan.slots - plan.by_h) + slot - plan.by_h;
+        panel(plan.U + at * plan.Hb * W * W, q.U + cell.product_of[slot] * plan.H * plan.H, plan.H, plan.Hb);
+      }
+    }
+    for (int64_t i = 0; i < cell.cell.parameters; i++) copy_in(plan.p + (i * plan.Hb + u) * W, q.p + i * plan.H + u * W, plan.H - u * W);
+  }
+}
+
+static void pack_input(const Plan& plan, int thread) {
+  const unspool_problem& q = *plan.problem;
+  int64_t from, to;
+  share(plan.T, thread, plan.threads, from, to);
+  for (int64_t t = from; t < to; t++)
+    for (int range = 0; range < plan.ranges; range++)
+      for (int64_t place = plan.range[range], end = place + running(plan, t, range); place < end; place++) {
+        const float* row = q.x + plan.row_of[place] * q.x_batch + time_of(plan, place, t) * q.x_step;
+        for (int64_t d = 0; d < plan.Db; d++) copy_in(plan.x + ((t * plan.Db + d) * plan.B + place) * W, row + d * W, plan.D - d * W);
+      }
+}
+
+static inline float* z_at(const Plan& plan, int64_t t, int64_t u) {
+  return plan.z + ((t % plan.z_ring) * plan.Hb + u) * plan.slots * plan.B * W;
+}
+
+static inline float* s_at(const Plan& plan, int k, int64_t t, int64_t u) {
+  return plan.s[k] + ((t % plan.s_ring) * plan.Hb + u) * plan.B * W;
+}
+
+// W x<t> + b of steps [t0, t1), for units [u0, u1); slots without an input take their bias.
+static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, int64_t u0, int64_t u1) {
+  const int64_t place = plan.range[range], block = plan.B * W;
+  for (int64_t u = u0; u < u1; u++) {
+    const float* bias = plan.b + u * plan.slots * W;
+    Operands o{};
+    o.offsets = plan.offset_x, o.blocks = plan.Db, o.a_row = o.c_row = W;
+    o.panels = plan.W + u * plan.by_x * plan.Db * W * W, o.panel_stride = plan.Db * W * W, o.c_panel = block;
+    if (plan.B == 1 && !plan.count) {  // the steps are the rows
+      o.a = plan.x + t0 * plan.Db * W, o.a_row = plan.Db * W;
+      o.c = z_at(plan, t0, u), o.c_row = plan.Hb * plan.slots * W;
+      product(o, t1 - t0, plan.by_x, bias);
+    } else {
+      for (int64_t t = t0; t < t1; t++) {
+        o.a = plan.x + t * plan.Db * block + place * W;
+        o.c = z_at(plan, t, u) + place * W;
+        product(o, running(plan, t, range), plan.by_x, bias);
+      }
+    }
+  }
+}
+
+static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int64_t u1) {
+  const unspool_problem& q = *plan.problem;
+  const unspool_cell& cell = plan.cell->cell;
+  const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W, by_h = plan.by_h, nh = plan.slots - by_h;
+  if (!rows) return;
+  Operands o{};
+  o.a = s_at(plan, cell.fed_back, t, 0) + place * W;
+  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
+  for (int64_t u = u0; u < u1; u++) {
+    float* z = z_at(plan, t, u) + place * W;
+    const float *s[UNSPOOL_MAX_STATES];
+    float* n[UNSPOOL_MAX_STATES];
+    for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = s_at(plan, k, t + 1, u) + place * W;
+    const int64_t summed = plan.by_x > by_h ? plan.by_x - by_h : 0;  // slots that already hold the input's part
+    o.panels = plan.U + u * nh * plan.Hb * W * W;
+    o.c = z + by_h * block;
+    product(o, rows, summed, nullptr);
+    o.panels += summed * o.panel_stride;
+    o.c += summed * block;
+    product(o, rows, nh - summed, plan.b + (u * plan.slots + by_h + summed) * W);
+    for (int g = 0; g < cell.gates; g++)
+      if (q.gates[g])
+        for (int64_t r = 0; r < rows; r++) {
+          alignas(64) float whole[W] = {};
+          for (int slot = 0; slot < plan.slots; slot++)
+            if (plan.cell->gate_of[slot] == g)
+              for (int i = 0; i < W; i++) whole[i] += z[slot * block + r * W + i];
+          rows_out(plan, q.gates[g], whole, place + r, 1, t, u);
+        }
+    plan.cell->forward(rows, z, block, s, n, plan.p + u * W, plan.Hb * W, q.save);
+    for (int k = 0; k < cell.states; k++) {
+      clear_tail(plan, u, n[k], rows);
+      if (q.states[k]) rows_out(plan, q.states[k], n[k], place, rows, t, u);
+    }
+    rows_out(plan, q.y, n[0], place, rows, t, u);
+  }
+}
+
+static void forward(const Plan& plan, int thread) {
+  const unspool_problem& q = *plan.problem;
+  const int states = plan.cell->cell.states;
+  if (!q.packed) pack_weights(plan, thread);
+  pack_input(plan, thread);
+  int64_t from, to, u0 = 0, u1 = plan.Hb;
+  share(plan.B, thread, plan.threads, from, to);
+  for (int k = 0; k < states; k++) state_in(plan, q.state[k], plan.s[k], from, to);
+  wait(plan);
+  if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
+  for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
+    for (int64_t t0 = 0; t0 < plan.T; t0 += plan.chunk) {
+      const int64_t t1 = t0 + plan.chunk < plan.T ? t0 + plan.chunk : plan.T;
+      input_product(plan, range, t0, t1, u0, u1);
+      for (int64_t t = t0; t < t1; t++) {
+        forward_step(plan, range, t, u0, u1);
+        if (plan.by_units) wait(plan);
+      }
+    }
+    if (plan.by_units) share(plan.B, thread, plan.threads, from, to);
+    else from = plan.range[range], to = plan.range[range + 1];
+    for (int64_t place = from; place < to; place++) {
+      const int64_t length = plan.length_of ? plan.length_of[place] : plan.T;
+      for (int k = 0; k < states; k++) state_out(plan, s_at(plan, k, length, 0), q.last[k], place);
+      float* y = q.y + (plan.row_of[place] * plan.T + length) * plan.H;
+      for (int64_t i = 0; i < (plan.T - length) * plan.H; i++) y[i] = 0;
+    }
+  }
+}
+
+static void pack_transposed(const Plan& plan, int thread) {
+  const unspool_problem& q = *plan.problem;
+  auto panel = [&](float* to, const float* M, int64_t columns, int64_t k, int64_t u) {  // to[i][j] = M[u * 16 + i][k * 16 + j]
+    for (int64_t i = 0; i < W; i++)
+      if (u * W + i < plan.H) copy_in(to + i * W, M + (u * W + i) * columns + k * W, columns - k * W);
+      else for (int j = 0; j < W; j++) to[i * W + j] = 0;
+  };
+  int64_t from, to, nh = plan.slots - plan.by_h;
+  share(plan.Hb, thread, plan.threads, from, to);
+  for (int64_t k = from; k < to; k++)
+    for (int64_t u = 0; u < plan.Hb; u++)
+      for (int64_t s = 0; s < nh; s++)
+        panel(plan.Ut + ((k * plan.Hb + u) * nh + s) * W * W, q.U + plan.cell->product_of[plan.by_h + s] * plan.H * plan.H, plan.H, k, u);
+  if (!q.dx) return;
+  share(plan.Db, thread, plan.threads, from, to);
+  for (int64_t k = from; k < to; k++)
+    for (int64_t u = 0; u < plan.Hb; u++)
+      for (int64_t s = 0; s < plan.by_x; s++)
+        panel(plan.Wt + ((k * plan.Hb + u) * plan.by_x + s) * W * W, q.W + plan.cell->gate_of[s] * plan.H * plan.D, plan.D, k, u);
+}
+
+// What reaches the fed-back state before step t from the gates of step t, for a few blocks of units: adds to c, or starts it.
+static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel, const float* zeros) {
+  Operands o{};
+  o.a = z_at(plan, t, 0) + plan.by_h * plan.B * W + plan.range[range] * W;
+  o.offsets = plan.offset_dh, o.blocks = plan.Hb * (plan.slots - plan.by_h), o.a_row = o.c_row = W;
+  o.panel_stride = o.blocks * W * W, o.panels = plan.Ut + u * o.panel_stride, o.c = c, o.c_panel = c_panel;
+  product(o, running(plan, t, range), blocks, zeros);
+}
+
+static void backward_step(const Plan& plan, int thread, int range, int64_t t, int64_t u0, int64_t u1) {
+  const unspool_problem& q = *plan.problem;
+  const unspool_cell& cell = plan.cell->cell;
+  const int64_t place = plan.range[range], rows = running(plan, t, range), later = running(plan, t + 1, range), block = plan.B * W;
+  if (!rows) return;
+  float* const scratch = plan.scratch + thread * plan.scratch_size;
+  const int64_t group = rows <= 3 ? MOST_PANELS : WIDE, panel = rows * W;
+  float* const into = cell.fed_back == 0 ? scratch : scratch + MOST_PANELS * block;  // d y and d fed-back share where they are one state
+  for (int64_t u = u0; u < u1; u += group) {
+    const int64_t blocks = u1 - u < group ? u1 - u : group;
+    for (int64_t i = 0; i < blocks; i++) {
+      for (int64_t r = 0; r < rows; r++) {
+        float* to = scratch + i * panel + r * W;
+        if (q.dy) copy_in(to, q.dy + plan.row_of[place + r] * q.dy_batch + time_of(plan, place + r, t) * q.dy_step + (u + i) * W, plan.H - (u + i) * W);
+        else for (int j = 0; j < W; j++) to[j] = 0;
+      }
+      if (into != scratch)
+        for (int64_t j = 0; j < panel; j++) into[i * panel + j] = 0;
+    }
+    if (later) back_product(plan, range, t + 1, u, blocks, into, panel, nullptr);
+    for (int64_t i = 0; i < blocks; i++) {
+      const float *s[UNSPOOL_MAX_STATES], *n[UNSPOOL_MAX_STATES];
+      float* carry[UNSPOOL_MAX_STATES];
+      for (int k = 0; k < cell.states; k++) {
+        s[k] = s_at(plan, k, t, u + i) + place * W, n[k] = s_at(plan, k, t + 1, u + i) + place * W;
+        carry[k] = plan.carry[k] + ((u + i) * plan.B + place) * W;
+      }
+      float* z = z_at(plan, t, u + i) + place * W;
+      const int64_t sums = plan.by_units ? 0 : thread;
+      plan.cell->backward(rows, z, block, s, n, plan.p + (u + i) * W, plan.Hb * W, scratch + i * panel, into + i * panel, carry,
+                          plan.db + (sums * plan.Hb + u + i) * plan.slots * W,
+                          plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W);
+      for (int64_t slot = 0; slot < plan.slots; slot++) clear_tail(plan, u + i, z + slot * block, rows);
+      for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, carry[k], rows);
+    }
+  }
+}
+
+// The gradient of the weights M (slots [slot0, slot1), against blocks of b): one product over all rows of all steps.
+static void weight_gradient(const Plan& plan, int thread, Sums sums, int64_t slot0, int64_t slot1, int64_t blocks, int64_t b_panel, float* to) {
+  constexpr int64_t DEEP = 384, GROUP = 16;
+  const int64_t slots = slot1 - slot0, block = plan.B * W;
+  int64_t from, end;
+  share(plan.Hb * slots, thread, plan.threads, from, end);
+  const bool steps_are_rows = plan.B == 1 && !plan.count;
+  if (steps_are_rows) sums.a_row = sums.a_step, sums.b_row = sums.b_step;
+  Rows rows[DEEP];
+  bool first = true;
+  int64_t t = 0, at = 0;  // how far: step, and row within the step's first range
+  int range = 0;
+  for (bool more = true; more;) {
+    int64_t n = 0, deep = 0;
+    if (steps_are_rows) {
+      const int64_t now = plan.T - at < DEEP ? plan.T - at : DEEP;
+      // a run of steps, each of one row
+      rows[n++] = Rows{0, at, now};
+      at += now;
+      more = at < plan.T;
+    } else {
+      while (t < plan.T && deep < DEEP && n < DEEP) {
+        const int64_t here = running(plan, t, range) - at, now = here < DEEP - deep ? here : DEEP - deep;
+        if (now > 0) rows[n++] = Rows{t, plan.range[range] + at, now}, deep += now, at += now;
+        if (now >= here) {
+          at = 0;
+          if (++range == plan.ranges) range = 0, t++;
+        }
+      }
+      more = t < plan.T;
+    }
+    for (int64_t g = 0; g < blocks; g += GROUP)
+      for (int64_t a = from; a < end; a++) {
+        const int64_t u = a / slots, slot = slot0 + a % slots;
+        outer(sums, (u * plan.slots + slot) * block, b_panel, g, g + GROUP < blocks ? g + GROUP : blocks, rows, rows + n, to + a * blocks * W * W, first);
+      }
+    first = false;
+  }
+}
+
+static void gradient_out(const Plan& plan, int thread, const float* from, float* to, int64_t columns, int64_t slot0, int64_t slot1, const int* which) {
+  const int64_t slots = slot1 - slot0, blocks = (columns + W - 1) / W;
+  int64_t a, end;
+  for (share(plan.Hb * slots, thread, plan.threads, a, end); a < end; a++) {
+    const int64_t u = a / slots, gate = which[slot0 + a % slots];
+    for (int64_t i = 0; i < W && u * W + i < plan.H; i++)
+      for (int64_t k = 0; k < blocks; k++)
+        copy_out(to + (gate * plan.H + u * W + i) * columns + k * W, from + ((a * blocks + k) * W + i) * W, columns - k * W);
+  }
+}
+
+static void input_gradient(const Plan& plan, int thread) {
+  const unspool_problem& q = *plan.problem;
+  const int64_t block = plan.B * W;
+  float* const c = plan.scratch + thread * plan.scratch_size;
+  int64_t from, to;
+  share(plan.T, thread, plan.threads, from, to);
+  for (int64_t t0 = from; t0 < to; t0 += plan.chunk)
+    for (int64_t d = 0; d < plan.Db; d += MOST_PANELS) {
+      const int64_t panels = plan.Db - d < MOST_PANELS ? plan.Db - d : MOST_PANELS;
+      alignas(64) static const float zeros[MOST_PANELS * W] = {};
+      for (int64_t t = t0; t < to && t < t0 + plan.chunk; t++)
+        for (int range = 0; range < plan.ranges; range++) {
+          const int64_t place = plan.range[range], rows = running(plan, t, range);
+          Operands o{};
+          o.a = z_at(plan, t, 0) + place * W, o.offsets = plan.offset_dx, o.blocks = plan.Hb * plan.by_x, o.a_row = o.c_row = W;
+          o.panel_stride = o.blocks * W * W, o.panels = plan.Wt + d * o.panel_stride, o.c = c, o.c_panel = block;
+          product(o, rows, panels, zeros);
+          for (int64_t p = 0; p < panels; p++)
+            for (int64_t r = 0; r < rows; r++)
+              copy_out(q.dx + (plan.row_of[place + r] * plan.T + time_of(plan, place + r, t)) * plan.D + (d + p) * W, c + p * block + r * W, plan.D - (d + p) * W);
+        }
+    }
+  if (!plan.length_of) return;
+  for (share(plan.B, thread, plan.threads, from, to); from < to; from++) {
+    float* rest = q.dx + (plan.row_of[from] * plan.T + plan.length_of[from]) * plan.D;
+    for (int64_t i = 0; i < (plan.T - plan.length_of[from]) * plan.D; i++) rest[i] = 0;
+  }
+}
+
+// Sums the threads' shares of the gradients of biases and elementwise weights.
+static void small_gradients(const Plan& plan) {
+  const unspool_problem& q = *plan.problem;
+  const CellOps& cell = *plan.cell;
+  const int parts = plan.by_units ? 1 : plan.threads, parameters = cell.cell.parameters;
+  for (int64_t i = 0; i < plan.H; i++) {
+    for (int64_t slot = 0; slot < plan.slots; slot++) {
+      float sum = 0;
+      for (int part = 0; part < parts; part++) sum += plan.db[((part * plan.Hb + i / W) * plan.slots + slot) * W + i % W];
+      if (slot < plan.by_x) q.db[cell.gate_of[slot] * plan.H + i] = sum;
+      else if (cell.bias_of[slot] >= 0) q.db_h[cell.bias_of[slot] * plan.H + i] = sum;
+    }
+    for (int k = 0; k < parameters; k++) {
+      float sum = 0;
+      for (int part = 0; part < parts; part++) sum += plan.dp[((part * parameters + k) * plan.Hb + i / W) * W + i % W];
+      q.dp[k * plan.H + i] = sum;
+    }
+  }
+}
+
+static void backward(const Plan& plan, int thread) {
+  const unspool_problem& q = *plan.problem;
+  const unspool_cell& cell = plan.cell->cell;
+  const int64_t block = plan.B * W;
+  pack_transposed(plan, thread);
+  int64_t from, to, u0 = 0, u1 = plan.Hb;
+  share(plan.B, thread, plan.threads, from, to);
+  for (int k = 0; k < cell.states; k++) state_in(plan, q.d_last[k], plan.carry[k], from, to);
+  if (thread == 0 || !plan.by_units) {
+    float *db = plan.db + thread * plan.Hb * plan.slots * W, *dp = plan.dp + thread * cell.parameters * plan.Hb * W;
+    for (int64_t i = 0; i < plan.Hb * plan.slots * W; i++) db[i] = 0;
+    for (int64_t i = 0; i < cell.parameters * plan.Hb * W; i++) dp[i] = 0;
+  }
+  wait(plan);
+  if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
+  for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
+    for (int64_t t = plan.T - 1; t >= 0; t--) {
+      backward_step(plan, thread, range, t, u0, u1);
+      if (plan.by_units) wait(plan);
+    }
+    float* fed = plan.carry[cell.fed_back] + plan.range[range] * W;
+    back_product(plan, range, 0, u0, u1 - u0, fed + u0 * block, block, nullptr);
+  }
+  wait(plan);
+  share(plan.B, thread, plan.threads, from, to);
+  for (int k = 0; k < cell.states; k++)
+    if (q.d_state[k])
+      for (int64_t place = from; place < to; place++) state_out(plan, plan.carry[k], q.d_state[k], place);
+  Sums sums{plan.z, plan.x, plan.Hb * plan.slots * block, plan.Db * block, W, W};
+  weight_gradient(plan, thread, sums, 0, plan.by_x, plan.Db, block, plan.dW);
+  gradient_out(plan, thread, plan.dW, q.dW, plan.D, 0, plan.by_x, plan.cell->gate_of);
+  sums.b = plan.s[cell.fed_back], sums.b_step = plan.Hb * block;
+  weight_gradient(plan, thread, sums, plan.by_h, plan.slots, plan.Hb, block, plan.dU);
+  gradient_out(plan, thread, plan.dU, q.dU, plan.H, plan.by_h, plan.slots, plan.cell->product_of);
+  if (q.dx) input_gradient(plan, thread);
+  if (thread == 0) small_gradients(plan);
+}

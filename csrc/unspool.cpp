@@ -1,0 +1,286 @@
+// The C interface: checks, divides the work, and hands it to the kernels that the processor can run.
+
+#include "unspool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include "plan.h"
+
+#if defined(__x86_64__)
+namespace avx512 { extern const Kernels kernels; }
+namespace avx2 { extern const Kernels kernels; }
+#endif
+namespace generic { extern const Kernels kernels; }
+
+namespace {
+
+constexpr int64_t W = 16;
+constexpr int64_t LARGEST = int64_t(1) << 40;  // floats in one buffer
+
+const Kernels& best() {
+  const char* asked = getenv("UNSPOOL_ISA");
+  const auto is = [&](const char* name) { return !asked || !strcmp(asked, name); };
+#if defined(__x86_64__)
+  if (is("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return avx512::kernels;
+  if ((is("avx2") || is("avx512")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels;
+#endif
+  return generic::kernels;
+}
+
+const Kernels& chosen() {
+  static const Kernels& kernels = best();
+  return kernels;
+}
+
+// Hands out neighbouring pieces of a buffer, each on a cache line; without a buffer it only counts.
+struct Pieces {
+  float* base;
+  int64_t used = 0;
+  bool fits = true;
+  float* floats(int64_t n) {
+    float* piece = base ? base + used : nullptr;
+    if (n > LARGEST - used) fits = false, n = 0;
+    used += (n + W - 1) / W * W;
+    return piece;
+  }
+  template <class T> T* of(int64_t n) { return reinterpret_cast<T*>(floats((n * int64_t(sizeof(T)) + 3) / 4)); }
+};
+
+int64_t times(std::initializer_list<int64_t> factors) {  // saturates, for sizes too large
+  int64_t all = 1;
+  for (int64_t f : factors)
+    if (__builtin_mul_overflow(all, f, &all) || all > LARGEST) return LARGEST + 1;
+  return all;
+}
+
+// How many threads are worth their while, and whether they divide rows or units.
+void divide(Plan& plan, const unspool_problem& q) {
+  const double step = 2.0 * double(plan.B) * plan.slots * plan.Hb * W * (plan.Hb + plan.Db) * W;
+  int threads = std::max(1, std::min({int(q.threads), MAX_THREADS}));
+  plan.by_units = plan.B < 16 * threads && plan.Hb >= 2 * threads;
+  if (plan.by_units ? step < 6e4 * threads : step * plan.T < 2e6 * threads || plan.B < threads) threads = 1;
+  if (threads == 1) plan.by_units = false;
+  plan.threads = threads;
+  plan.ranges = plan.by_units ? 1 : threads;
+  for (int r = 0; r <= plan.ranges; r++) plan.range[r] = plan.B * r / plan.ranges;
+}
+
+// Lays out a call. 0, or the reason as unspool_sizes gives it.
+int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers* sizes) {
+  const Kernels& kernels = chosen();
+  if (q.cell < 0 || q.cell >= kernels.cell_count || q.B < 1 || q.T < 1 || q.D < 1 || q.H < 1) return 1;
+  for (int64_t size : {q.B, q.T, q.D, q.H})
+    if (size > INT32_MAX) return 2;
+  plan.problem = &q;
+  plan.cell = &kernels.cells[q.cell];
+  const unspool_cell& cell = plan.cell->cell;
+  plan.B = q.B, plan.T = q.T, plan.D = q.D, plan.H = q.H;
+  plan.Db = (q.D + W - 1) / W, plan.Hb = (q.H + W - 1) / W;
+  plan.slots = cell.slots, plan.by_x = cell.by_x, plan.by_h = cell.by_h;
+  divide(plan, q);
+  const int64_t rows = std::max<int64_t>(1, plan.B / plan.ranges), nh = cell.slots - cell.by_h, B = plan.B, Hb = plan.Hb, Db = plan.Db;
+  plan.chunk = std::min(plan.T, std::max<int64_t>(1, 96 / rows));
+  plan.z_ring = q.save ? plan.T : plan.chunk, plan.s_ring = q.save ? plan.T + 1 : 2;
+
+  Pieces saved{q.saved}, weights{q.weights}, work{q.work};
+  plan.x = saved.floats(times({plan.T, Db, B, W}));
+  plan.z = saved.floats(times({plan.z_ring, Hb, cell.slots, B, W}));
+  for (int k = 0; k < cell.states; k++) plan.s[k] = saved.floats(times({plan.s_ring, Hb, B, W}));
+  plan.p = saved.floats(cell.parameters * Hb * W);
+  plan.W = weights.floats(times({Hb, cell.by_x, Db, W, W}));
+  plan.U = weights.floats(times({Hb, nh, Hb, W, W}));
+  plan.b = weights.floats(Hb * cell.slots * W);
+  int32_t* row_of = work.of<int32_t>(B);
+  int32_t* length_of = q.lengths ? work.of<int32_t>(B) : nullptr;
+  int32_t* count = q.lengths ? work.of<int32_t>(times({plan.T, plan.ranges})) : nullptr;
+  plan.offset_x = work.of<int64_t>(Db), plan.offset_h = work.of<int64_t>(Hb);
+  if (backward) {
+    plan.offset_dx = work.of<int64_t>(Hb * cell.by_x), plan.offset_dh = work.of<int64_t>(Hb * nh);
+    plan.Ut = work.floats(times({Hb, nh, Hb, W, W}));
+    plan.Wt = q.dx ? work.floats(times({Hb, cell.by_x, Db, W, W})) : nullptr;
+    plan.dW = work.floats(times({Hb, cell.by_x, Db, W, W}));
+    plan.dU = work.floats(times({Hb, nh, Hb, W, W}));
+    for (int k = 0; k < cell.states; k++) plan.carry[k] = work.floats(times({Hb, B, W}));
+    plan.scratch_size = 8 * B * W;
+    plan.scratch = work.floats(times({plan.threads, plan.scratch_size}));
+    plan.db = work.floats(plan.threads * Hb * cell.slots * W);
+    plan.dp = work.floats(plan.threads * Hb * cell.parameters * W);
+  }
+  if (!saved.fits || !weights.fits || !work.fits) return 2;
+  if (q.lengths)
+    for (int64_t i = 0; i < B; i++)
+      if (q.lengths[i] < 0 || q.lengths[i] > plan.T) return 3;
+  if (sizes) {
+    *sizes = {saved.used, weights.used, work.used};
+    return 0;
+  }
+
+  // Rows with the most steps come first, dealt out in turn, so that those still running are neighbours and each range has its share.
+  std::vector<int32_t> order(B);
+  std::iota(order.begin(), order.end(), 0);
+  if (q.lengths) {
+    std::stable_sort(order.begin(), order.end(), [&](int32_t i, int32_t j) { return q.lengths[i] > q.lengths[j]; });
+    std::vector<int64_t> next(plan.range, plan.range + plan.ranges);
+    for (int64_t i = 0; i < B;)
+      for (int r = 0; r < plan.ranges && i < B; r++)
+        if (next[r] < plan.range[r + 1]) row_of[next[r]++] = order[i++];
+    for (int64_t place = 0; place < B; place++) length_of[place] = int32_t(q.lengths[row_of[place]]);
+    for (int r = 0; r < plan.ranges; r++) {
+      int64_t running = plan.range[r + 1] - plan.range[r];
+      for (int64_t t = 0; t < plan.T; t++) {
+        while (running && length_of[plan.range[r] + running - 1] <= t) running--;
+        count[t * plan.ranges + r] = int32_t(running);
+      }
+    }
+  } else {
+    std::copy(order.begin(), order.end(), row_of);
+  }
+  plan.row_of = row_of, plan.length_of = length_of, plan.count = count;
+  for (int64_t d = 0; d < Db; d++) plan.offset_x[d] = d * B * W;
+  for (int64_t u = 0; u < Hb; u++) plan.offset_h[u] = u * B * W;
+  if (backward)
+    for (int64_t u = 0; u < Hb; u++) {
+      for (int64_t s = 0; s < plan.by_x; s++) plan.offset_dx[u * plan.by_x + s] = (u * plan.slots + s) * B * W;
+      for (int64_t s = 0; s < nh; s++) plan.offset_dh[u * nh + s] = (u * plan.slots + s) * B * W;
+    }
+  return 0;
+}
+
+template <class Work>
+void on_threads(int threads, Work work) {
+#ifdef _OPENMP
+  if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+    work(omp_get_thread_num(), omp_get_num_threads());
+    return;
+  }
+#endif
+  work(0, 1);
+}
+
+int run(const unspool_problem& q, bool backward) {
+  Plan plan{};
+  if (const int reason = lay_out(plan, q, backward, nullptr)) return reason;
+  Barrier barrier;
+  plan.barrier = &barrier;
+  const auto act = backward ? chosen().backward : chosen().forward;
+  bool short_handed = false;
+  on_threads(plan.threads, [&](int thread, int team) {
+    if (team == plan.threads) act(plan, thread);
+    else if (thread == 0) short_handed = true;
+  });
+  if (short_handed) {  // fewer threads than asked for: one does it all
+    plan.threads = 1;
+    act(plan, 0);
+  }
+  return 0;
+}
+
+struct Pool {
+  std::mutex mutex;
+  std::multimap<int64_t, float*> free;
+  std::map<float*, int64_t> size;
+};
+
+Pool& pool() {
+  static Pool* pool = new Pool;  // lives as long as the process: buffers may be given back at its very end
+  return *pool;
+}
+
+constexpr size_t MOST_FREE = 16;
+
+}  // namespace
+
+extern "C" {
+
+int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers* sizes) {
+  Plan plan{};
+  return lay_out(plan, *problem, backward != 0, sizes);
+}
+
+int unspool_forward(const unspool_problem* problem) { return run(*problem, false); }
+
+int unspool_backward(const unspool_problem* problem) { return run(*problem, true); }
+
+int unspool_cells(const unspool_cell** cells) {
+  static const std::vector<unspool_cell>* all = [] {
+    auto* list = new std::vector<unspool_cell>;
+    for (int i = 0; i < chosen().cell_count; i++) list->push_back(chosen().cells[i].cell);
+    return list;
+  }();
+  *cells = all->data();
+  return int(all->size());
+}
+
+const char* unspool_isa(void) { return chosen().isa; }
+
+int unspool_function(int which, const float* x, float* y, int64_t n) {
+  chosen().function(which, x, y, n);
+  return 0;
+}
+
+double unspool_peak(int threads) {
+  timespec began, ended;
+  double operations = 0;
+  on_threads(threads, [](int, int) { chosen().spin(1000000); });
+  clock_gettime(CLOCK_MONOTONIC, &began);
+  on_threads(threads, [&](int, int) {
+    const double mine = chosen().spin(20000000);
+#ifdef _OPENMP
+#pragma omp atomic
+#endif
+    operations += mine;
+  });
+  clock_gettime(CLOCK_MONOTONIC, &ended);
+  return operations / (double(ended.tv_sec - began.tv_sec) * 1e9 + double(ended.tv_nsec - began.tv_nsec));
+}
+
+float* unspool_take(int64_t floats) {
+  const std::lock_guard<std::mutex> lock(pool().mutex);
+  auto fit = pool().free.lower_bound(floats);
+  if (fit != pool().free.end() && fit->first <= 2 * floats + 4096) {
+    float* memory = fit->second;
+    pool().free.erase(fit);
+    return memory;
+  }
+  constexpr int64_t PAGE = int64_t(1) << 21;
+  const int64_t step = floats * 4 >= PAGE ? PAGE : 4096, bytes = (floats * 4 + step) / step * step;
+  void* memory = nullptr;
+  if (floats < 0 || floats > LARGEST || posix_memalign(&memory, size_t(step), size_t(bytes))) return nullptr;
+#if defined(__linux__)
+  if (step == PAGE) madvise(memory, size_t(bytes), MADV_HUGEPAGE);
+#endif
+  for (int64_t at = 0; at < bytes; at += 4096) static_cast<char*>(memory)[at] = 0;
+  pool().size[static_cast<float*>(memory)] = bytes / 4;
+  return static_cast<float*>(memory);
+}
+
+void unspool_give(float* memory) {
+  const std::lock_guard<std::mutex> lock(pool().mutex);
+  const auto known = pool().size.find(memory);
+  if (known == pool().size.end()) return;
+  pool().free.emplace(known->second, memory);
+  if (pool().free.size() > MOST_FREE) {  // the smallest are the cheapest to have again
+    const auto first = pool().free.begin();
+    ::free(first->second);
+    pool().size.erase(first->second);
+    pool().free.erase(first);
+  }
+}
+
+}  // extern "C"

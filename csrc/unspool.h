@@ -1,0 +1,79 @@
+// The C interface of Unspool's native engine: recurrences over time on a CPU, in f32.
+//
+// Pointers are to host memory. Every function is safe to call from several threads at once, with problems of their own.
+#ifndef UNSPOOL_H
+#define UNSPOOL_H
+
+#include <stdint.h>
+
+#define UNSPOOL_MAX_STATES 4
+#define UNSPOOL_MAX_SLOTS 16
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
+// A cell, as the library was built with it. Slots are what the matrix products fill: a gate's whole sum or one of its halves.
+// Slots [0, by_x) take a product with the input, slots [by_h, slots) one with the state that is fed back.
+typedef struct {
+  const char* name;
+  int32_t states, fed_back, gates, slots, by_x, by_h, parameters;
+} unspool_cell;
+
+// One call of a recurrence over B sequences of T steps, D inputs, H units. The last dimension of every array is contiguous.
+typedef struct {
+  int32_t cell;     // its place in unspool_cells()
+  int32_t threads;  // at most so many
+  int32_t save;     // whether a backward pass follows
+  int32_t reverse;  // from each sequence's last step to its first
+  int32_t packed;   // whether `weights` already holds the packed weights
+  int32_t unused;
+  int64_t B, T, D, H;
+  const float* x;  // (B, T, D)
+  int64_t x_batch, x_step;
+  const float *W, *U, *b, *b_h, *p;         // (G, H, D) (R, H, H) (G, H) (S, H) (P, H), contiguous
+  const int64_t* lengths;                   // (B) or null
+  const float* state[UNSPOOL_MAX_STATES];   // (B, H) contiguous, or null for zeros
+  float* y;                                 // (B, T, H) contiguous
+  float* last[UNSPOOL_MAX_STATES];          // (B, H) contiguous
+  float* gates[UNSPOOL_MAX_SLOTS];          // (B, T, H) contiguous each: gates before their squashing, or null
+  float* states[UNSPOOL_MAX_STATES];        // (B, T, H) contiguous each, or null
+  float *saved, *weights, *work;            // of the sizes that unspool_sizes gives, aligned to 64 bytes
+  // For the backward pass: gradients, in and out. Null where none is given or wanted.
+  const float* dy;                          // (B, T, H)
+  int64_t dy_batch, dy_step;
+  const float* d_last[UNSPOOL_MAX_STATES];  // (B, H) contiguous
+  float *dx;                                // (B, T, D) contiguous
+  float *dW, *dU, *db, *db_h, *dp;          // like the weights; never null
+  float* d_state[UNSPOOL_MAX_STATES];       // (B, H) contiguous
+} unspool_problem;
+
+typedef struct {
+  int64_t saved, weights, work;  // in floats
+} unspool_buffers;
+
+// 0, or the reason why not: 1 a size below 1 or a cell that does not exist, 2 too large, 3 a length outside 0 .. T.
+int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers* sizes);
+int unspool_forward(const unspool_problem* problem);
+// Overwrites `saved`; before a second backward pass of the same call, run the forward pass again.
+int unspool_backward(const unspool_problem* problem);
+
+int unspool_cells(const unspool_cell** cells);  // how many, and where
+const char* unspool_isa(void);                  // avx512, avx2 or generic; the environment's UNSPOOL_ISA chooses a lesser one
+int unspool_function(int which, const float* x, float* y, int64_t n);  // 0 exp, 1 sigmoid, 2 tanh, 3 log, for tests
+double unspool_peak(int threads);               // GFLOP/s of multiply-adds that stay in registers
+
+// Memory that is kept when given back, its pages already there; what it holds at first is left open. Null when there is none.
+float* unspool_take(int64_t floats);
+void unspool_give(float* memory);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,125 @@
+// Vectors of floats in the compiler's own notation, and the functions that equations use. Included once for each instruction set,
+// inside that set's namespace, so nothing here may be shared between them (no standard library templates either).
+//
+// exp, sigmoid, tanh and log are within 2 ulp over the whole range and pass on what is not finite.
+
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+
+typedef float V __attribute__((vector_size(LANES * 4)));
+typedef int32_t VI __attribute__((vector_size(LANES * 4)));
+typedef float Unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+constexpr int W = 16;           // floats in a block: a cache line
+constexpr int NV = W / LANES;   // vectors in a block
+
+template <class T> static inline T splat(float f) {
+#if LANES == 16
+  return T{f, f, f, f, f, f, f, f, f, f, f, f, f, f, f, f};
+#elif LANES == 8
+  return T{f, f, f, f, f, f, f, f};
+#else
+  return T{f, f, f, f};
+#endif
+}
+
+static inline V load(const float* p) { return *reinterpret_cast<const V*>(p); }
+static inline V load_any(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+static inline void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
+static inline void store_any(float* p, V v) { *reinterpret_cast<Unaligned*>(p) = v; }
+static inline VI bits(V v) { return reinterpret_cast<VI>(v); }
+static inline V floats(VI v) { return reinterpret_cast<V>(v); }
+static inline VI ints(int32_t i) { return VI{} + i; }
+
+static inline V relu_(V x) { return x <= splat<V>(0) ? splat<V>(0) : x; }  // a NaN comes through
+static inline V where_positive_(V x, V d) { return x > splat<V>(0) ? d : splat<V>(0); }
+static inline V abs_(V x) { return floats(bits(x) & ints(0x7fffffff)); }
+static inline V with_sign_of(V x, V s) { return floats(bits(x) | (bits(s) & ints(int32_t(0x80000000)))); }
+
+// x = n ln 2 + r with |r| <= ln 2 / 2: gives r and the integer n. For |x| < 2^21.
+static inline V reduced(V x, VI& n) {
+  const V magic = splat<V>(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, and leaves that in the low bits
+  const V shifted = x * splat<V>(1.44269504088896341f) + magic;
+  const V rounded = shifted - magic;
+  n = bits(shifted) - ints(0x4b400000);
+  const V r = x - rounded * splat<V>(0.693359375f);
+  return r + rounded * splat<V>(2.12194440e-4f);
+}
+
+// (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2 (the polynomial of Cephes' expf).
+static inline V exp_tail(V r) {
+  V p = splat<V>(1.9875691500e-4f);
+  p = p * r + splat<V>(1.3981999507e-3f);
+  p = p * r + splat<V>(8.3334519073e-3f);
+  p = p * r + splat<V>(4.1665795894e-2f);
+  p = p * r + splat<V>(1.6666665459e-1f);
+  return p * r + splat<V>(5.0000001201e-1f);
+}
+
+static inline V power_of_two(VI n) { return floats((n + ints(127)) << 23); }  // for -127 < n < 128
+
+// exp(x) for -104 <= x <= 89; x beyond is taken as the bound, which rounds to 0 and to infinity.
+static inline V exp_within(V x) {
+  x = x < splat<V>(-104) ? splat<V>(-104) : x;
+  x = x > splat<V>(89) ? splat<V>(89) : x;
+  VI n;
+  const V r = reduced(x, n);
+  const V y = exp_tail(r) * (r * r) + r + splat<V>(1);
+  const VI half = n >> 1;  // in two steps, for results below the normal range
+  return y * power_of_two(half) * power_of_two(n - half);
+}
+
+static inline V exp_(V x) {
+  const V y = exp_within(x);
+  return x == x ? y : x;
+}
+
+static inline V sigmoid_(V x) {
+  const V e = exp_within(-abs_(x));
+  const V y = (x < splat<V>(0) ? e : splat<V>(1)) / (splat<V>(1) + e);
+  return x == x ? y : x;
+}
+
+// tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which keeps its precision near 0.
+static inline V tanh_(V x) {
+  V a = splat<V>(-2) * abs_(x);
+  a = a < splat<V>(-40) ? splat<V>(-40) : a;
+  VI n;
+  const V r = reduced(a, n);
+  const V scale = power_of_two(n);
+  const V m = scale * (exp_tail(r) * (r * r) + r) + (scale - splat<V>(1));
+  const V y = with_sign_of(-m / (splat<V>(2) + m), x);
+  return x == x ? y : x;
+}
+
+static inline V log_(V x) {
+  const V tiny = splat<V>(1.17549435e-38f);
+  const V scaled = x < tiny ? x * splat<V>(8388608.0f) : x;
+  VI n = ((bits(scaled) >> 23) & ints(0xff)) - ints(126);
+  n = x < tiny ? n - ints(23) : n;
+  V m = floats((bits(scaled) & ints(0x007fffff)) | ints(0x3f000000));  // in [1/2, 1)
+  const VI low = m < splat<V>(0.707106781186547524f);
+  m = low ? m + m : m;
+  n = low ? n - ints(1) : n;
+  const V f = m - splat<V>(1), e = __builtin_convertvector(n, V);
+  V p = splat<V>(7.0376836292e-2f);  // the polynomial of Cephes' logf
+  p = p * f + splat<V>(-1.1514610310e-1f);
+  p = p * f + splat<V>(1.1676998740e-1f);
+  p = p * f + splat<V>(-1.2420140846e-1f);
+  p = p * f + splat<V>(1.4249322787e-1f);
+  p = p * f + splat<V>(-1.6668057665e-1f);
+  p = p * f + splat<V>(2.0000714765e-1f);
+  p = p * f + splat<V>(-2.4999993993e-1f);
+  p = p * f + splat<V>(3.3333331174e-1f);
+  V y = p * f * (f * f) + e * splat<V>(-2.12194440e-4f) - splat<V>(0.5f) * (f * f);
+  y = (f + y) + e * splat<V>(0.693359375f);
+  y = x == splat<V>(0) ? splat<V>(-__builtin_inff()) : y;
+  y = x < splat<V>(0) ? splat<V>(__builtin_nanf("")) : y;
+  y = x == splat<V>(__builtin_inff()) ? x : y;
+  return x == x ? y : x;
+}

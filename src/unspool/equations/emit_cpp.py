@@ -1,0 +1,123 @@
+"""Writes a cell as the pointwise C++ struct that the hand-written kernels of `csrc/` take.
+
+`python -m unspool.equations.emit_cpp FILE` writes all built-in cells; the build calls it. It needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+
+from unspool.cells import CELLS, Cell
+from unspool.equations.derive import derive
+from unspool.equations.graph import Node, in_order
+from unspool.equations.trace import Equation, trace
+from unspool.errors import CellError, ConfigError
+
+__all__ = ["built_in", "emit", "library"]
+
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+
+
+def built_in() -> list[Cell]:
+    """Every built-in cell in every form that the kernels can take."""
+    choices = {"activation": ("tanh", "relu"), "reset": ("after", "none"), "feedback": ("hidden", "cell"), "peepholes": (False, True)}
+    made: dict[str, Cell] = {}
+    for kind in CELLS:
+        for values in product(*choices.values()):
+            arguments = dict(zip(choices, values, strict=True))
+            names = kind.__init__.__code__.co_varnames[1 : kind.__init__.__code__.co_argcount]
+            cell = kind(**{name: arguments[name] for name in names})
+            made[repr(cell)] = cell
+    return list(made.values())
+
+
+def library(cells: Iterable[Cell]) -> str:
+    """The source of several cells, and a macro that lists them."""
+    structs = {f"Cell{index}": cell for index, cell in enumerate(cells)}
+    bodies = "\n".join(emit(cell, name) for name, cell in structs.items())
+    return f"{bodies}\n#define UNSPOOL_CELLS {', '.join(f'cell_ops<{name}>()' for name in structs)}\n"
+
+
+def emit(cell: Cell, struct: str) -> str:
+    """One cell's struct. Raises CellError for a cell that the kernels cannot take (see `trace`)."""
+    equation = trace(cell)
+    gradient = derive(equation)
+    used, slots, state = cell.products, equation.slots, cell.state
+    before = {node: f"s[{i}]" for i, node in enumerate(equation.state)}
+    weights = {node: f"p[{i}]" for i, node in enumerate(equation.parameters)}
+    forward = _lines(
+        {slot.node: f"z[{i}]" for i, slot in enumerate(slots)} | before | weights,
+        [(f"n[{i}]", node) for i, node in enumerate(equation.new)] + [(f"k[{i}]", node) for i, node in enumerate(gradient.kept)],
+    )
+    after = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op not in ("input", "constant")}
+    kept = {node: f"k[{i}]" for i, node in enumerate(gradient.kept)}
+    backward = _lines(
+        {node: f"d[{i}]" for i, node in enumerate(gradient.adjoints)} | after | before | weights | kept,
+        [(f"dz[{i}]", node) for i, node in enumerate(gradient.slots)]
+        + [(f"ds[{i}]", node) for i, node in enumerate(gradient.state)]
+        + [(f"dp[{i}]", node) for i, node in enumerate(gradient.parameters)],
+    )
+    numbers = {
+        "states": len(state),
+        "fed_back": cell.fed_back,
+        "gates": len(cell.gates),
+        "slots": len(slots),
+        "by_x": equation.by_x,
+        "by_h": equation.by_h,
+        "kept": len(gradient.kept),
+        "parameters": len(cell.parameters),
+    }
+    tables = {
+        "gate_of": [cell.gates.index(slot.gate) for slot in slots],
+        "product_of": [used.recurrent.index(s.gate) if s.gate in used.recurrent and s.half != "x" else -1 for s in slots],
+        "bias_of": [used.split.index(s.gate) if s.gate in used.split and s.half == "h" else -1 for s in slots],
+    }
+    constants = ", ".join(f"{name} = {value}" for name, value in numbers.items())
+    arrays = "\n".join(f"  static constexpr int {name}[] = {{{', '.join(map(str, v))}}};" for name, v in tables.items())
+    described = ", ".join(f"{slot.gate}{'.' + slot.half if slot.half else ''}" for slot in slots)
+    return f"""// {cell!r}: states {", ".join(state)}; slots {described}
+struct {struct} {{
+  static constexpr const char* name = "{cell!r}";
+  static constexpr int {constants};
+{arrays}
+  template <class V> static inline void forward(const V* z, const V* s, const V* p, V* n, V* k) {{
+{forward}
+  }}
+  template <class V> static inline void backward(
+      const V* k, const V* s, const V* n, const V* p, const V* d, V* dz, V* ds, V* dp) {{
+{backward}
+  }}
+}};
+"""
+
+
+def _lines(given: dict[Node, str], wanted: Sequence[tuple[str, Node]]) -> str:
+    """Assignments, one for each node that is not given, then one for each wanted name."""
+    names, lines = dict(given), []
+    for node in in_order([node for _, node in wanted], given):
+        if node in names:
+            continue
+        if node.op == "input":
+            raise CellError(f"{node!r} is not at hand here")
+        if node.op == "constant":
+            names[node] = f"splat<V>({node.number!r}f)"
+            continue
+        args = [names[arg] for arg in node.args]
+        value = f"{args[0]} {_INFIX[node.op]} {args[1]}" if node.op in _INFIX else f"{'-' if node.op == 'neg' else node.op + '_'}({', '.join(args)})"
+        names[node] = f"t{len(lines)}"
+        lines.append(f"    const V {names[node]} = {value};")
+    return "\n".join([*lines, *(f"    {name} = {names[node]};" for name, node in wanted)])
+
+
+def main(path: str) -> None:
+    Path(path).write_text(library(built_in()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except TypeError:
+        raise ConfigError("expected the name of the file to write") from None
