@@ -35,8 +35,8 @@ static void backward_rows(int64_t rows, float* z, int64_t z_slot, const float* c
   for (int v = 0; v < W; v += LANES) {
     V ks[C::kept + 1], ss[C::states], ns[C::states], ps[C::parameters + 1], ds[C::states], dzs[C::slots], dss[C::states], dps[C::parameters + 1];
     V b[C::slots], w[C::parameters + 1];
-    for (int i = 0; i < C::slots; i++) b[i] = load(db + i * W + v);
-    for (int i = 0; i < C::parameters; i++) ps[i] = load(p + i * p_next + v), w[i] = load(dp + i * dp_next + v);
+    for (int i = 0; i < C::slots; i++) b[i] = V{};
+    for (int i = 0; i < C::parameters; i++) ps[i] = load(p + i * p_next + v), w[i] = V{};
     for (int64_t at = v; at < rows * W; at += W) {
       for (int i = 0; i < C::kept; i++) ks[i] = load(z + i * z_slot + at);
       for (int i = 0; i < C::states; i++) ss[i] = load(s[i] + at), ns[i] = load(n[i] + at), ds[i] = load(carry[i] + at);
@@ -47,8 +47,8 @@ static void backward_rows(int64_t rows, float* z, int64_t z_slot, const float* c
       for (int i = 0; i < C::states; i++) store(carry[i] + at, dss[i]);
       for (int i = 0; i < C::parameters; i++) w[i] += dps[i];
     }
-    for (int i = 0; i < C::slots; i++) store(db + i * W + v, b[i]);
-    for (int i = 0; i < C::parameters; i++) store(dp + i * dp_next + v, w[i]);
+    for (int i = 0; i < C::slots; i++) store(db + i * W + v, load(db + i * W + v) + b[i]);
+    for (int i = 0; i < C::parameters; i++) store(dp + i * dp_next + v, load(dp + i * dp_next + v) + w[i]);
   }
 }
 
@@ -65,16 +65,13 @@ static void function(int which, const float* x, float* y, int64_t n) {
 }
 
 static double spin(int64_t rounds) {
-  V sum[10];
-  for (int i = 0; i < 10; i++) sum[i] = splat<V>(float(i));
-  V scale = splat<V>(0.999f), add = splat<V>(0.001f);
-  for (int64_t r = 0; r < rounds; r++) {
-#pragma GCC unroll 10
-    for (int i = 0; i < 10; i++) sum[i] = sum[i] * scale + add;
-    asm volatile("" ::: "memory");
+  V a = splat<V>(0), b = a + 1, c = b + 1, d = c + 1, e = d + 1, f = e + 1, g = f + 1, h = g + 1, i = h + 1, j = i + 1;
+  const V scale = splat<V>(0.999f), add = splat<V>(0.001f);
+  for (int64_t r = 0; r < rounds; r++) {  // ten sums: enough to hide the latency of each
+    a = a * scale + add, b = b * scale + add, c = c * scale + add, d = d * scale + add, e = e * scale + add;
+    f = f * scale + add, g = g * scale + add, h = h * scale + add, i = i * scale + add, j = j * scale + add;
   }
-  V total = sum[0];
-  for (int i = 1; i < 10; i++) total += sum[i];
+  const V total = a + b + c + d + e + f + g + h + i + j;
   volatile float keep = total[0];
   (void)keep;
   return 2.0 * LANES * 10 * double(rounds);
@@ -91,6 +88,6 @@ constexpr int cell_count = sizeof cells / sizeof *cells;
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
-extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, function, spin};
+extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, function, spin};
 
 }  // namespace UNSPOOL_ISA

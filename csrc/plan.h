@@ -51,6 +51,8 @@ struct Kernels {
   int cell_count;
   void (*forward)(const Plan& plan, int thread);
   void (*backward)(const Plan& plan, int thread);
+  void (*pack_weights)(const Plan& plan, int thread);
+  void (*stream_step)(const Plan& plan, int64_t t);
   void (*function)(int which, const float* x, float* y, int64_t n);
   double (*spin)(int64_t rounds);  // multiply-adds in registers; gives how many operations were done
 };

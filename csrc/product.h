@@ -34,7 +34,7 @@ static void product_tile(const Operands& o, int64_t row, int64_t panel, int64_t 
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
       for (int v = 0; v < NV; v++)
-        sum[r][p][v] = load(bias ? bias + (panel + p) * W + v * LANES : c + p * o.c_panel + r * c_row + v * LANES);
+        sum[r][p][v] = V{};
   const float* weights = o.panels + panel * o.panel_stride + q0 * W * W;
   for (int64_t q = q0; q < q1; q++) {
     const float* a = o.a + o.offsets[q] + row * a_row;
@@ -61,7 +61,10 @@ static void product_tile(const Operands& o, int64_t row, int64_t panel, int64_t 
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
-      for (int v = 0; v < NV; v++) store(c + p * o.c_panel + r * c_row + v * LANES, sum[r][p][v]);
+      for (int v = 0; v < NV; v++) {  // added at the end: sums of sums are more exact than one long sum
+        float* to = c + p * o.c_panel + r * c_row + v * LANES;
+        store(to, sum[r][p][v] + load(bias ? bias + (panel + p) * W + v * LANES : to));
+      }
 }
 
 template <int P, bool NEAR>
@@ -127,7 +130,7 @@ static inline void outer_tile(
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
-      for (int v = 0; v < NV; v++) sum[r][p][v] = first ? V{} : load(c + p * c_panel + r * W + v * LANES);
+      for (int v = 0; v < NV; v++) sum[r][p][v] = V{};
   for (; rows != end; rows++) {
     const float* ap = a + rows->step * s.a_step + rows->row * s.a_row;
     const float* bp = b + rows->step * s.b_step + rows->row * s.b_row;
@@ -156,7 +159,10 @@ static inline void outer_tile(
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
-      for (int v = 0; v < NV; v++) store(c + p * c_panel + r * W + v * LANES, sum[r][p][v]);
+      for (int v = 0; v < NV; v++) {
+        float* to = c + p * c_panel + r * W + v * LANES;
+        store(to, first ? sum[r][p][v] : sum[r][p][v] + load(to));
+      }
 }
 
 // c (blocks, 16, 16) from one block of a and `blocks` neighbouring blocks of b.

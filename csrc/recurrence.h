@@ -185,8 +185,14 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
       clear_tail(plan, u, n[k], rows);
       if (q.states[k]) rows_out(plan, q.states[k], n[k], place, rows, t, u);
     }
-    rows_out(plan, q.y, n[0], place, rows, t, u);
+    if (q.y) rows_out(plan, q.y, n[0], place, rows, t, u);
   }
+}
+
+// One step at t (0 or 1, in turn) for a stream.
+static void stream_step(const Plan& plan, int64_t t) {
+  input_product(plan, 0, t, t + 1, 0, plan.Hb);
+  forward_step(plan, 0, t, 0, plan.Hb);
 }
 
 static void forward(const Plan& plan, int thread) {

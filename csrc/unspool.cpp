@@ -191,6 +191,17 @@ int run(const unspool_problem& q, bool backward) {
   return 0;
 }
 
+// The first rows of a (B, H) array to blocks of 16 units, or back.
+void blocks_from(const float* from, float* to, int64_t B, int64_t rows, int64_t H) {
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t i = 0; i < (H + W - 1) / W * W; i++) to[(i / W * B + row) * W + i % W] = i < H ? from[row * H + i] : 0.0f;
+}
+
+void blocks_to(const float* from, float* to, int64_t B, int64_t rows, int64_t H) {
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t i = 0; i < H; i++) to[row * H + i] = from[(i / W * B + row) * W + i % W];
+}
+
 struct Pool {
   std::mutex mutex;
   std::multimap<int64_t, float*> free;
@@ -204,7 +215,21 @@ Pool& pool() {
 
 constexpr size_t MOST_FREE = 16;
 
+struct Layer {
+  unspool_problem problem;
+  Plan plan;
+  float* buffers[3];
+};
+
 }  // namespace
+
+struct unspool_stream {
+  std::vector<Layer> layers;
+  float* x;  // blocks of the first layer's input
+  int64_t t, rows;  // steps done, and rows that go on
+  bool residual;
+  float* state(size_t layer, int k) const { return layers[layer].plan.s[k] + (t % 2) * layers[layer].plan.Hb * layers[layer].plan.B * W; }
+};
 
 extern "C" {
 
@@ -216,6 +241,85 @@ int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers*
 int unspool_forward(const unspool_problem* problem) { return run(*problem, false); }
 
 int unspool_backward(const unspool_problem* problem) { return run(*problem, true); }
+
+unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual) {
+  auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, residual != 0};
+  for (int i = 0; i < count; i++) {
+    Layer& layer = stream->layers[size_t(i)];
+    unspool_problem& q = layer.problem;
+    q = unspool_problem{};
+    q.cell = layers[i].cell, q.threads = 1, q.B = layers[i].B, q.T = 2, q.D = layers[i].D, q.H = layers[i].H;
+    q.W = layers[i].W, q.U = layers[i].U, q.b = layers[i].b, q.b_h = layers[i].b_h, q.p = layers[i].p;
+    unspool_buffers sizes;
+    const bool known = !lay_out(layer.plan, q, false, &sizes);
+    if (known) {
+      layer.buffers[0] = q.saved = unspool_take(sizes.saved);
+      layer.buffers[1] = q.weights = unspool_take(sizes.weights);
+      layer.buffers[2] = q.work = unspool_take(sizes.work);
+    }
+    if (!known || !q.saved || !q.weights || !q.work) {
+      unspool_stream_free(stream);
+      return nullptr;
+    }
+    lay_out(layer.plan, q, false, nullptr);
+    layer.plan.chunk = layer.plan.z_ring = 1;
+    chosen().pack_weights(layer.plan, 0);
+    for (int k = 0; k < layer.plan.cell->cell.states; k++) std::fill_n(layer.plan.s[k], 2 * layer.plan.Hb * q.B * W, 0.0f);
+    q.W = q.U = q.b = q.b_h = q.p = nullptr;
+  }
+  stream->x = stream->layers[0].plan.x;
+  return stream;
+}
+
+void unspool_stream_step(unspool_stream* stream, const float* x, float* y) {
+  const Plan& first = stream->layers.front().plan;
+  const int64_t now = stream->t % 2;
+  blocks_from(x, stream->x, first.B, stream->rows, first.D);
+  float* input = stream->x;
+  for (size_t i = 0; i < stream->layers.size(); i++) {
+    Plan& plan = stream->layers[i].plan;
+    plan.x = input - now * plan.Db * plan.B * W;
+    chosen().stream_step(plan, now);
+    float* output = plan.s[0] + (1 - now) * plan.Hb * plan.B * W;
+    if (stream->residual && plan.D == plan.H) {
+      for (int64_t j = 0; j < plan.Hb * plan.B * W; j++) plan.z[j] = output[j] + input[j];
+      output = plan.z;
+    }
+    input = output;
+  }
+  stream->t++;
+  blocks_to(input, y, first.B, stream->rows, stream->layers.back().plan.H);
+}
+
+void unspool_stream_get(const unspool_stream* stream, int layer, int state, float* to) {
+  const Plan& plan = stream->layers[size_t(layer)].plan;
+  blocks_to(stream->state(size_t(layer), state), to, plan.B, stream->rows, plan.H);
+}
+
+void unspool_stream_set(unspool_stream* stream, int layer, int state, const float* from) {
+  const Plan& plan = stream->layers[size_t(layer)].plan;
+  blocks_from(from, stream->state(size_t(layer), state), plan.B, stream->rows, plan.H);
+}
+
+void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count) {
+  for (size_t i = 0; i < stream->layers.size(); i++) {
+    Plan& plan = stream->layers[i].plan;
+    for (int k = 0; k < plan.cell->cell.states; k++)
+      for (int64_t u = 0; u < plan.Hb; u++)
+        for (int64_t row = 0; row < count; row++) {
+          float* block = stream->state(i, k) + u * plan.B * W;
+          memmove(block + row * W, block + rows[row] * W, W * sizeof(float));
+        }
+    plan.range[1] = count;
+  }
+  stream->rows = count;
+}
+
+void unspool_stream_free(unspool_stream* stream) {
+  for (Layer& layer : stream->layers)
+    for (float* buffer : layer.buffers) unspool_give(buffer);
+  delete stream;
+}
 
 int unspool_cells(const unspool_cell** cells) {
   static const std::vector<unspool_cell>* all = [] {

@@ -61,6 +61,16 @@ int unspool_forward(const unspool_problem* problem);
 // Overwrites `saved`; before a second backward pass of the same call, run the forward pass again.
 int unspool_backward(const unspool_problem* problem);
 
+// A stack of layers that goes one step at a time, its weights packed once and its states inside. One thread.
+typedef struct unspool_stream unspool_stream;
+// Of each layer it reads the cell, B, D, H and the weights. Null where a size does not fit or there is no memory.
+unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual);
+void unspool_stream_step(unspool_stream* stream, const float* x, float* y);  // (B, D) and (B, H), contiguous
+void unspool_stream_get(const unspool_stream* stream, int layer, int state, float* to);  // (B, H) contiguous
+void unspool_stream_set(unspool_stream* stream, int layer, int state, const float* from);
+void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count);  // goes on with some of the rows, ascending
+void unspool_stream_free(unspool_stream* stream);
+
 int unspool_cells(const unspool_cell** cells);  // how many, and where
 const char* unspool_isa(void);                  // avx512, avx2 or generic; the environment's UNSPOOL_ISA chooses a lesser one
 int unspool_function(int which, const float* x, float* y, int64_t n);  // 0 exp, 1 sigmoid, 2 tanh, 3 log, for tests

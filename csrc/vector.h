@@ -81,19 +81,28 @@ static inline V exp_(V x) {
 
 static inline V sigmoid_(V x) {
   const V e = exp_within(-abs_(x));
-  const V y = (x < splat<V>(0) ? e : splat<V>(1)) / (splat<V>(1) + e);
+  const V d = splat<V>(1) + e;
+  const V q = (x < splat<V>(0) ? e : splat<V>(1)) / d;
+  const V y = q - q * (e - (d - splat<V>(1)));  // what rounding took from d
   return x == x ? y : x;
 }
 
-// tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which keeps its precision near 0.
+// Near 0 the polynomial of Cephes' tanhf, beyond it 1 - 2 e / (1 + e) with e = exp(-2 |x|).
 static inline V tanh_(V x) {
   V a = splat<V>(-2) * abs_(x);
   a = a < splat<V>(-40) ? splat<V>(-40) : a;
   VI n;
   const V r = reduced(a, n);
-  const V scale = power_of_two(n);
-  const V m = scale * (exp_tail(r) * (r * r) + r) + (scale - splat<V>(1));
-  const V y = with_sign_of(-m / (splat<V>(2) + m), x);
+  const V e = (exp_tail(r) * (r * r) + r + splat<V>(1)) * power_of_two(n);
+  const V far = with_sign_of(splat<V>(1) - (e + e) / (splat<V>(1) + e), x);
+  const V z = x * x;
+  V p = splat<V>(-5.70498872745e-3f);
+  p = p * z + splat<V>(2.06390887954e-2f);
+  p = p * z + splat<V>(-5.37397155531e-2f);
+  p = p * z + splat<V>(1.33314422036e-1f);
+  p = p * z + splat<V>(-3.33332819422e-1f);
+  const V near = p * z * x + x;
+  const V y = a > splat<V>(-1.25f) ? near : far;
   return x == x ? y : x;
 }
 

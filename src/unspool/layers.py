@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from unspool import cells, engines
 from unspool.cells import Cell
-from unspool.engines import State, Weights
+from unspool.engines import State, Weights, native
 from unspool.engines import torch as torch_engine
 from unspool.errors import ConfigError
 from unspool.sequences import mask
 
-__all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "variational_dropout"]
+__all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "Stream", "variational_dropout"]
 
 
 class Recurrence(nn.Module):
@@ -143,6 +143,12 @@ class Recurrent(nn.Module):
             x = self._joined(x, new[0])
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
+    def stream(self, batch: int = 1) -> Stream:
+        """Goes on from here step by step, for `batch` sequences at once, with the weights as they are now."""
+        if self.bidirectional:
+            raise ConfigError("a bidirectional layer reads its input from both ends and cannot be streamed")
+        return Stream(self, batch)
+
     def _joined(self, x: Tensor, y: Tensor) -> Tensor:
         return x + y if self.residual and x.shape == y.shape else y
 
@@ -205,6 +211,56 @@ class Recurrent(nn.Module):
                 for source, target in zip(torch_engine.flat(self.cell, mine.weights()), theirs, strict=True):  # type: ignore[operator]
                     target.copy_(source)
         return module.to(self.stack[0].W)  # type: ignore[arg-type]
+
+
+class Stream:
+    """A stack that goes step by step in constant memory, its states inside; made by `Recurrent.stream`.
+
+    On the CPU the native engine holds the weights packed; elsewhere the layers' own `step` is called. Nothing is differentiated.
+    """
+
+    def __init__(self, layers: Recurrent, batch: int):
+        self._layers = layers
+        first: Any = layers.stack[0]
+        engine = engines.choose(layers.cell, first.W.device, first.W.dtype, first.engine).name
+        weights = [layer.weights() for layer in layers.stack]  # type: ignore[operator]
+        fits = engine == "native" and not layers.training
+        self._native = native.Stream(layers.cell, weights, batch, layers.residual) if fits else None
+        self._state = () if fits else layers.zero_state(batch, first.W)
+
+    @torch.no_grad()
+    def step(self, x: Tensor) -> Tensor:
+        """x (B, D) to y (B, H)."""
+        if self._native:
+            return self._native.step(x)
+        y, self._state = self._layers.step(x, self._state)
+        return y
+
+    @property
+    def state(self) -> State:
+        """What travels through time, (L, B, H) for each of the cell's states; can be set."""
+        return self._native.state if self._native else self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        state = self._layers._checked(state, state[0].shape[1] if state and state[0].ndim == 3 else 0)
+        if state[0].shape[1] != self.state[0].shape[1]:
+            raise ConfigError(f"this stream holds {self.state[0].shape[1]} sequences, and the given state {state[0].shape[1]}")
+        if self._native:
+            self._native.state = state
+        else:
+            self._state = state
+
+    def reset(self) -> None:
+        """Back to the state before the first step."""
+        self.state = tuple(torch.zeros_like(s) for s in self.state)
+
+    def keep(self, rows: Tensor) -> None:
+        """Goes on with these sequences (n,), in ascending order, alone."""
+        if self._native:
+            self._native.keep(rows)
+        else:
+            self._state = tuple(s[:, rows] for s in self._state)
 
 
 class _Named(Recurrent):

@@ -38,15 +38,22 @@ def test_wrong_options_help(wrong):
 
 
 class Counter:
-    """A model that counts: after symbol k the likeliest is k + 1. Its state is how many steps it has made."""
+    """A model that counts: after symbol k the likeliest is k + 1. It is its own stream."""
 
-    def start(self, batch):
-        return (torch.zeros(1, batch, 1),)
+    device = torch.device("cpu")
 
-    def step(self, ids, state):
+    def stream(self, batch=1):
+        self.rows = batch
+        return self
+
+    def keep(self, rows):
+        self.rows = len(rows)
+
+    def step(self, ids):
+        assert len(ids) == self.rows
         logits = torch.full((len(ids), 10), -50.0)
         logits[torch.arange(len(ids)), (ids + 1) % 10] = 0.0
-        return logits, (state[0] + 1,)
+        return logits
 
 
 def test_the_prompt_is_kept_and_the_end_ends():
@@ -58,8 +65,8 @@ def test_the_prompt_is_kept_and_the_end_ends():
 
 def test_forbidden_symbols_never_come_and_the_seed_decides():
     class Uniform(Counter):
-        def step(self, ids, state):
-            return torch.zeros(len(ids), 10), state
+        def step(self, ids):
+            return torch.zeros(len(ids), 10)
 
     def draw(seed):
         return generate(Uniform(), [], 5, begin=0, end=9, forbidden=[0, 1, 2], limit=30, how=Sampling(), seed=seed)

@@ -11,7 +11,7 @@ from unspool.errors import ConfigError, EngineError
 
 CELLS = [RNN(), RNN("relu"), GRU(), GRU("before"), GRU("none"), LSTM(), LSTM("cell"), LSTM(peepholes=True)]
 OTHERS = [name for name in engines.ENGINES if name != "reference"]
-SIZES = [(1, 1, 1, 1), (3, 5, 4, 6), (4, 7, 3, 17)]  # B, T, D, H
+SIZES = [(1, 1, 1, 1), (3, 5, 4, 6), (4, 7, 3, 17), (33, 3, 17, 130)]  # B, T, D, H
 
 
 def problem(cell, size, dtype=torch.float64):
@@ -29,8 +29,8 @@ def outcome(engine, cell, size, lengths, reverse, dtype):
     ran = engine.run(cell, weights, x, lengths, state, reverse=reverse)
     torch.manual_seed(2)
     loss = sum((torch.randn(t.shape, dtype=dtype) * t).sum() for t in (ran.y, *ran.state))
-    gradients = torch.autograd.grad(loss, [t for t in tensors if t.numel()], allow_unused=True)
-    return [ran.y, *ran.state], [g for g in gradients if g is not None]
+    gradients = torch.autograd.grad(loss, [t for t in tensors if t.numel()], allow_unused=True, materialize_grads=True)
+    return [ran.y, *ran.state], list(gradients)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["f64", "f32"])
@@ -66,9 +66,10 @@ def test_gradcheck(cell):
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 @pytest.mark.parametrize("name", engines.ENGINES)
 def test_step_by_step_equals_run(name, cell):
-    if engines.ENGINES[name].refusal(cell, torch.device("cpu"), torch.float64):
+    dtype = torch.float32 if name == "native" else torch.float64
+    if engines.ENGINES[name].refusal(cell, torch.device("cpu"), dtype):
         pytest.skip("refuses this cell")
-    weights, x, state, _ = problem(cell, (3, 5, 4, 6))
+    weights, x, state, _ = problem(cell, (3, 5, 4, 6), dtype)
     ran = engines.ENGINES[name].run(cell, weights, x, None, state)
     for t in range(5):
         state = engines.ENGINES[name].step(cell, weights, x[:, t], state)
@@ -90,13 +91,18 @@ def test_the_trace_holds_gates_and_states():
 
 
 def test_auto_chooses_and_a_name_is_obeyed_or_refused():
-    cpu, f32 = torch.device("cpu"), torch.float32
-    assert engines.choose(LSTM(), cpu, f32).name == "torch"
+    cpu, f32, f64 = torch.device("cpu"), torch.float32, torch.float64
+    assert engines.choose(LSTM(), cpu, f32).name == "native"
+    assert engines.choose(LSTM(), cpu, f64).name == "torch"
     assert engines.choose(LSTM(), cpu, f32, "reference").name == "reference"
-    assert engines.choose(LSTM(), cpu, f32, trace=("forget",)).name == "reference"
-    assert engines.explain(GRU("none"), cpu, f32) == "reference (torch: torch has no GRU(reset='none'))"
+    assert engines.choose(LSTM(), cpu, f64, trace=("forget",)).name == "reference"
+    assert engines.explain(GRU("before"), cpu, f32) == (
+        "reference (native: GRU(reset='before') takes a second product within a step) (torch: torch has no GRU(reset='before'))"
+    )
     with pytest.raises(EngineError, match="torch has no GRU"):
         engines.choose(GRU("before"), cpu, f32, "torch")
+    with pytest.raises(EngineError, match="computes in float32, not float64"):
+        engines.choose(GRU(), cpu, f64, "native")
     with pytest.raises(ConfigError, match="did you mean 'reference'"):
         engines.choose(LSTM(), cpu, f32, "referense")
 

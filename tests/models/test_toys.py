@@ -67,10 +67,9 @@ def test_one_to_many_learns_a_cycle():
         return nll.mean()
 
     learn(model, loss, 150)
-    ids, state, seen = torch.tensor([2]), model.start(1), []
+    ids, stream, seen = torch.tensor([2]), model.eval().stream(), []
     for _ in range(6):
-        logits, state = model.step(ids, state)
-        ids = logits.argmax(1)
+        ids = stream.step(ids).argmax(1)
         seen.append(int(ids))
     assert seen == [3, 4, 5, 2, 3, 4]
 

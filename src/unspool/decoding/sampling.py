@@ -9,7 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from unspool.engines import State
 from unspool.errors import ConfigError
 
 __all__ = ["Sampling", "generate", "pick"]
@@ -37,12 +36,21 @@ class Sampling:
                 raise ConfigError(sentence)
 
 
+class Symbols(Protocol):
+    """A model fed symbol by symbol: the last ones (B,) to the next ones' logits (B, V)."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def step(self, ids: Tensor) -> Tensor: ...
+
+    def keep(self, rows: Tensor) -> None: ...
+
+
 class Generator(Protocol):
     """What `generate` asks of a model."""
 
-    def start(self, batch: int) -> State: ...
-
-    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]: ...
+    def stream(self, batch: int = 1) -> Symbols: ...
 
 
 def pick(logits: Tensor, how: Sampling, written: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
@@ -82,13 +90,11 @@ def generate(
 
     A sequence stops at `end`, or when `done`, asked about its ids after each new one, says so.
     """
-    first = model.start(n)
-    device = first[0].device
+    stream = model.stream(n)
+    device = stream.device
+    for symbol in (begin, *prompt):
+        logits = stream.step(torch.full((n,), symbol, device=device))
     rng = torch.Generator(device).manual_seed(seed)
-    ids, state = torch.full((n,), begin, device=device), first
-    logits, state = model.step(ids, state)
-    for symbol in prompt:
-        logits, state = model.step(torch.full_like(ids, symbol), state)
     written = torch.zeros(logits.shape, dtype=torch.bool, device=device)
     written[:, list(prompt)] = True
     out = [list(prompt) for _ in range(n)]
@@ -109,6 +115,6 @@ def generate(
         if len(keep) < len(alive):  # finished sequences leave the batch
             at = torch.tensor(keep, device=device)
             alive, chosen, written = [alive[k] for k in keep], chosen[at], written[at]
-            state = tuple(s[:, at] for s in state)
-        logits, state = model.step(chosen, state)
+            stream.keep(at)
+        logits = stream.step(chosen)
     return out

@@ -7,11 +7,11 @@ within a step.
 from __future__ import annotations
 
 import ctypes
+import os
 import sysconfig
 import weakref
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_void_p
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from unspool.cells import CELLS, Cell
 from unspool.engines.weights import Ran, State, Weights
 from unspool.errors import EngineError
 
-__all__ = ["isa", "peak", "refusal", "run", "step"]
+__all__ = ["Stream", "isa", "peak", "refusal", "run", "step"]
 
 _STATES, _SLOTS = 4, 16
 _REASONS = {
@@ -64,22 +64,23 @@ class _Sizes(Structure):
 
 
 class _Library(NamedTuple):
-    handle: Any
-    cells: dict[str, int]
+    """The loaded library and the place of each cell in it; without one, `missing` says why."""
+
+    handle: Any = None
+    cells: dict[str, int] = {}  # noqa: RUF012
+    missing: str = ""
 
 
-@cache
-def _library() -> _Library | str:
-    """The library, or why there is none."""
-    name = "libunspool.so"
+def _load() -> _Library:
     homes = [Path(__file__).parent.parent, Path(sysconfig.get_path("platlib")) / "unspool"]
-    found = [home / "_native" / name for home in homes if (home / "_native" / name).exists()]
+    places = [Path(os.environ.get("UNSPOOL_LIBRARY", "none")), *(home / "_native" / "libunspool.so" for home in homes)]
+    found = [place for place in places if place.exists()]
     if not found:
-        return "it was not built when the package was installed (a C++ compiler was missing, or failed); see `pip install -v`"
+        return _Library(missing="it was not built when the package was installed (a C++ compiler was missing, or failed); see `pip install -v`")
     try:
         handle = ctypes.CDLL(str(found[0]))
     except OSError as error:
-        return f"its library cannot be loaded ({error})"
+        return _Library(missing=f"its library cannot be loaded ({error})")
     for function in ("unspool_forward", "unspool_backward"):
         getattr(handle, function).argtypes = [POINTER(_Problem)]
     handle.unspool_sizes.argtypes = [POINTER(_Problem), c_int, POINTER(_Sizes)]
@@ -87,6 +88,12 @@ def _library() -> _Library | str:
     handle.unspool_isa.restype = c_char_p
     handle.unspool_peak.argtypes, handle.unspool_peak.restype = [c_int], c_double
     handle.unspool_function.argtypes = [c_int, c_void_p, c_void_p, c_int64]
+    handle.unspool_stream_new.argtypes = [POINTER(_Problem), c_int, c_int]
+    handle.unspool_stream_step.argtypes, handle.unspool_stream_step.restype = [c_void_p] * 3, None
+    handle.unspool_stream_keep.argtypes, handle.unspool_stream_keep.restype = [c_void_p, c_void_p, c_int64], None
+    handle.unspool_stream_new.restype, handle.unspool_stream_free.argtypes = c_void_p, [c_void_p]
+    for function in ("unspool_stream_get", "unspool_stream_set"):
+        getattr(handle, function).argtypes = [c_void_p, c_int, c_int, c_void_p]
     handle.unspool_take.argtypes, handle.unspool_take.restype = [c_int64], c_void_p
     handle.unspool_give.argtypes, handle.unspool_give.restype = [c_void_p], None
     cells = POINTER(_Cell)()
@@ -94,17 +101,18 @@ def _library() -> _Library | str:
     return _Library(handle, {cells[i].name.decode(): i for i in range(count)})
 
 
+_library = _load()  # when the module is imported, so that torch.compile need not trace it
+
+
 def _loaded() -> _Library:
-    library = _library()
-    if isinstance(library, str):
-        raise EngineError(f"the native engine cannot serve: {library}")
-    return library
+    if _library.missing:
+        raise EngineError(f"the native engine cannot serve: {_library.missing}")
+    return _library
 
 
 def isa() -> str | None:
     """The instruction set in use (`avx512`, `avx2`, `generic`), or None without the library."""
-    library = _library()
-    return None if isinstance(library, str) else library.handle.unspool_isa().decode()
+    return None if _library.missing else _library.handle.unspool_isa().decode()
 
 
 def peak(threads: int) -> float:
@@ -114,16 +122,15 @@ def peak(threads: int) -> float:
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
     """Why this engine cannot serve, or None when it can."""
-    library = _library()
-    if isinstance(library, str):
-        return library
+    if _library.missing:
+        return _library.missing
     if device.type != "cpu":
         return "it runs on the CPU alone"
     if dtype != torch.float32:
         return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
     if cell.products.nested:
         return f"{cell!r} takes a second product within a step"
-    if type(cell) not in CELLS or repr(cell) not in library.cells:
+    if type(cell) not in CELLS or repr(cell) not in _library.cells:
         return f"{cell!r} was not among the cells when the library was built"
     return None
 
@@ -155,6 +162,58 @@ def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
     return run(cell, weights, x[:, None], None, state).state
 
 
+class Stream:
+    """A stack of layers of one cell that goes step by step: weights packed once, states inside. See `Recurrent.stream`."""
+
+    def __init__(self, cell: Cell, layers: Sequence[Weights], batch: int, residual: bool):
+        self._handle, self._states, self.batch = _loaded().handle, len(cell.state), batch
+        problems = (_Problem * len(layers))()
+        alive = []
+        for place, weights in enumerate(layers):
+            tensors = [t.detach().contiguous() for t in weights]
+            alive.append(tensors)
+            problems[place].cell, problems[place].B, problems[place].T = _loaded().cells[repr(cell)], batch, 1
+            _, problems[place].H, problems[place].D = tensors[0].shape
+            q = problems[place]
+            q.W, q.U, q.b, q.b_h, q.p = (t.data_ptr() for t in tensors)
+        self._sizes = problems[0].D, problems[len(layers) - 1].H
+        self._layers = len(layers)
+        self._stream = self._handle.unspool_stream_new(problems, len(layers), residual)
+        if not self._stream:
+            raise EngineError(f"the native engine has no memory for a stream of {batch} rows")
+        weakref.finalize(self, self._handle.unspool_stream_free, self._stream).atexit = False
+
+    def step(self, x: Tensor) -> Tensor:
+        """x (B, D) in float32 to y (B, H)."""
+        if x.shape != (self.batch, self._sizes[0]) or x.dtype != torch.float32:
+            raise EngineError(f"this stream takes float32 of shape ({self.batch}, {self._sizes[0]}), got {x.dtype} of {tuple(x.shape)}")
+        x = x.detach().contiguous()
+        y = torch.empty(self.batch, self._sizes[1])
+        self._handle.unspool_stream_step(self._stream, x.data_ptr(), y.data_ptr())
+        return y
+
+    @property
+    def state(self) -> State:
+        """A copy of the states, (L, B, H) each."""
+        states = torch.empty(self._states, self._layers, self.batch, self._sizes[1])
+        for k in range(self._states):
+            for layer in range(self._layers):
+                self._handle.unspool_stream_get(self._stream, layer, k, states[k, layer].data_ptr())
+        return tuple(states.unbind())
+
+    @state.setter
+    def state(self, state: State) -> None:
+        for k, whole in enumerate(state):
+            for layer, part in enumerate(whole.to(torch.float32).contiguous().unbind()):
+                self._handle.unspool_stream_set(self._stream, layer, k, part.data_ptr())
+
+    def keep(self, rows: Tensor) -> None:
+        """Goes on with these rows (n,), ascending, alone."""
+        rows = rows.to(torch.int64).contiguous()
+        self._handle.unspool_stream_keep(self._stream, rows.data_ptr(), len(rows))
+        self.batch = len(rows)
+
+
 def _run(cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, state, *weights)):
         return _recurrence(cell, *weights, x, lengths, state, reverse, True)[:2]
@@ -184,20 +243,27 @@ class _Buffer:
 
 
 class _Packed:
-    """Weights in the engine's own layout, of the versions of the tensors they were packed from."""
+    """Weights in the engine's own layout, and by what the weights they were packed from can be known."""
 
-    def __init__(self, versions: tuple[tuple[int, int], ...]):
-        self.versions, self.buffer = versions, None
+    def __init__(self, versions: tuple[tuple[int, int], ...], sample: Tensor):
+        self.versions, self.sample, self.buffer = versions, sample, None
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy of the tensor, or a pickled one, goes without
+        return type(None), ()
 
 
 def _packed(weights: Weights) -> _Packed:
-    """What is kept with W between calls; filled by the first call, thrown away when a weight has changed."""
+    """What is kept with W between calls; filled by the first call, thrown away when a weight has changed.
+
+    A tensor's version does not tell of torch's fused optimizers, which change weights without raising it; so a sample of the values
+    is compared too.
+    """
     versions = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in weights)
+    sample = torch.cat([t.detach().flatten()[:: max(1, t.numel() // 32)] for t in weights])
     kept = getattr(weights.W, "_unspool_packed", None)
-    if kept is None or kept.versions != versions:
-        kept = _Packed(versions)
-        if not weights.W.is_inference():
-            weights.W._unspool_packed = kept  # type: ignore[attr-defined]
+    if kept is None or kept.versions != versions or not torch.equal(kept.sample, sample):
+        kept = _Packed(versions, sample)
+        weights.W._unspool_packed = kept  # type: ignore[attr-defined]
     return kept
 
 

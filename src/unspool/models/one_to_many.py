@@ -12,7 +12,7 @@ from unspool.engines import State
 from unspool.layers import Embedding, OneHot, Recurrent, variational_dropout
 from unspool.models.heads import Categorical
 
-__all__ = ["OneToMany"]
+__all__ = ["OneToMany", "SymbolStream"]
 
 
 class OneToMany(nn.Module):
@@ -52,16 +52,38 @@ class OneToMany(nn.Module):
         h, last = self(inputs, state)
         return self.head.nll(h, targets), last
 
-    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """The last symbol (B,) and a state to the next symbol's logits (B, V) and the next state."""
-        h, state = self.stack.step(self.embed(ids), state)
-        return self.head(h), state
+    def stream(self, batch: int = 1) -> SymbolStream:
+        """Goes symbol by symbol, for `batch` sequences at once, in constant memory."""
+        return SymbolStream(self, batch)
 
     @torch.no_grad()
     def expect(self, frequencies: Tensor) -> None:
         """Starts the output from the symbols' frequencies (V,), so that training need not learn them first."""
         self.head.out.bias.copy_(frequencies.log())
 
-    def start(self, batch: int) -> State:
-        """The state before the first symbol."""
-        return self.stack.zero_state(batch, self.head.out.weight)
+
+class SymbolStream:
+    """A language model that is fed one symbol after the other; made by `OneToMany.stream`."""
+
+    def __init__(self, model: OneToMany, batch: int):
+        self._model, self._stream = model, model.stack.stream(batch)
+        self.reset, self.keep = self._stream.reset, self._stream.keep
+
+    @property
+    def device(self) -> torch.device:
+        """Where ids are expected."""
+        return self._model.head.out.weight.device
+
+    @torch.no_grad()
+    def step(self, ids: Tensor) -> Tensor:
+        """The last symbol (B,) to the next one's logits (B, V)."""
+        return self._model.head(self._stream.step(self._model.embed(ids)))
+
+    @property
+    def state(self) -> State:
+        """The stack's, (L, B, H) for each of the cell's states; can be set."""
+        return self._stream.state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._stream.state = state
