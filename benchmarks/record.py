@@ -15,7 +15,7 @@ from unspool.tasks.verbs import versions
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, data: str, measure: str, value: float, better: str, **facts: Any) -> None:
+def record(name: str, data: str, measure: str, value: float, better: str, *, quiet: bool = False, **facts: Any) -> None:
     """Adds a record, or replaces the one of the same data and measure; prints it as one line of JSON.
 
     `facts`: baselines, settings, seeds, seconds, command, and what else pins the split and the unit.
@@ -30,14 +30,15 @@ def record(name: str, data: str, measure: str, value: float, better: str, **fact
         "settings": "default",
         "seeds": 1,
         **facts,
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "src") else ""),
+        "commit": _COMMIT,
         "machine": _machine(),
         "versions": versions(),
     }
     RESULTS.mkdir(exist_ok=True)
     kept = [r for r in known if (r["data"], r["measure"]) != (data, measure)]
     file.write_text(json.dumps([*kept, new], indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(json.dumps(new, ensure_ascii=False), flush=True)
+    if not quiet:
+        print(json.dumps(new, ensure_ascii=False), flush=True)
 
 
 def _git(*arguments: str) -> str:
@@ -53,3 +54,6 @@ def _machine() -> str:
         flags = next((line for line in lines if line.startswith("flags")), "")
         cpu = f"{model}, {'AVX-512' if 'avx512f' in flags else 'AVX2' if 'avx2' in flags else cpu}"
     return f"{cpu}, {torch.get_num_threads()} threads"
+
+
+_COMMIT = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "src", "csrc") else "")  # when it begins

@@ -118,7 +118,9 @@ def test_backward_twice_and_operators():
     twice = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()])
     torch.testing.assert_close(once, twice)
     arguments = (native._loaded().cells["GRU()"], *leaves[:5], x, torch.tensor([6, 2, 0, 3]), torch.stack(leaves[6:]), False, True)
-    torch.library.opcheck(torch.ops.unspool.recurrence, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration"))
+    torch.library.opcheck(
+        torch.ops.unspool.recurrence, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
+    )
 
 
 def test_torch_compile_works_around_it():

@@ -92,7 +92,8 @@ def generate(
     """
     stream = model.stream(n)
     device = stream.device
-    for symbol in (begin, *prompt):
+    logits = stream.step(torch.full((n,), begin, device=device))
+    for symbol in prompt:
         logits = stream.step(torch.full((n,), symbol, device=device))
     rng = torch.Generator(device).manual_seed(seed)
     written = torch.zeros(logits.shape, dtype=torch.bool, device=device)

@@ -34,33 +34,33 @@ _REASONS = {
 
 
 class _Cell(Structure):
-    _fields_ = [("name", c_char_p), *((n, c_int32) for n in "states fed_back gates slots by_x by_h parameters".split())]  # noqa: RUF012
+    _fields_ = [("name", c_char_p), *((n, c_int32) for n in ["states", "fed_back", "gates", "slots", "by_x", "by_h", "parameters"])]
 
 
 class _Problem(Structure):
-    _fields_ = [  # noqa: RUF012
-        *((name, c_int32) for name in "cell threads save reverse packed unused".split()),
+    _fields_ = [
+        *((name, c_int32) for name in ["cell", "threads", "save", "reverse", "packed", "unused"]),
         *((name, c_int64) for name in "BTDH"),
         ("x", c_void_p),
         ("x_batch", c_int64),
         ("x_step", c_int64),
-        *((name, c_void_p) for name in "W U b b_h p lengths".split()),
+        *((name, c_void_p) for name in ["W", "U", "b", "b_h", "p", "lengths"]),
         ("state", c_void_p * _STATES),
         ("y", c_void_p),
         ("last", c_void_p * _STATES),
         ("gates", c_void_p * _SLOTS),
         ("states", c_void_p * _STATES),
-        *((name, c_void_p) for name in "saved weights work dy".split()),
+        *((name, c_void_p) for name in ["saved", "weights", "work", "dy"]),
         ("dy_batch", c_int64),
         ("dy_step", c_int64),
         ("d_last", c_void_p * _STATES),
-        *((name, c_void_p) for name in "dx dW dU db db_h dp".split()),
+        *((name, c_void_p) for name in ["dx", "dW", "dU", "db", "db_h", "dp"]),
         ("d_state", c_void_p * _STATES),
     ]
 
 
 class _Sizes(Structure):
-    _fields_ = [(name, c_int64) for name in ("saved", "weights", "work")]  # noqa: RUF012
+    _fields_ = [(name, c_int64) for name in ("saved", "weights", "work")]
 
 
 class _Library(NamedTuple):
@@ -76,7 +76,9 @@ def _load() -> _Library:
     places = [Path(os.environ.get("UNSPOOL_LIBRARY", "none")), *(home / "_native" / "libunspool.so" for home in homes)]
     found = [place for place in places if place.exists()]
     if not found:
-        return _Library(missing="it was not built when the package was installed (a C++ compiler was missing, or failed); see `pip install -v`")
+        return _Library(
+            missing="it was not built when the package was installed (a C++ compiler was missing, or failed); see `pip install -v`"
+        )
     try:
         handle = ctypes.CDLL(str(found[0]))
     except OSError as error:
@@ -186,7 +188,9 @@ class Stream:
     def step(self, x: Tensor) -> Tensor:
         """x (B, D) in float32 to y (B, H)."""
         if x.shape != (self.batch, self._sizes[0]) or x.dtype != torch.float32:
-            raise EngineError(f"this stream takes float32 of shape ({self.batch}, {self._sizes[0]}), got {x.dtype} of {tuple(x.shape)}")
+            raise EngineError(
+                f"this stream takes float32 of shape ({self.batch}, {self._sizes[0]}), got {x.dtype} of {tuple(x.shape)}"
+            )
         x = x.detach().contiguous()
         y = torch.empty(self.batch, self._sizes[1])
         self._handle.unspool_stream_step(self._stream, x.data_ptr(), y.data_ptr())
@@ -233,7 +237,9 @@ class _Buffer:
         give = _loaded().handle.unspool_give
         self.address = _loaded().handle.unspool_take(max(floats, 1))
         if not self.address:
-            raise EngineError(f"there is no memory for {floats * 4 / 1e6:.0f} MB of the native engine's working space; use a smaller batch")
+            raise EngineError(
+                f"there is no memory for {floats * 4 / 1e6:.0f} MB of the native engine's working space; use a smaller batch"
+            )
         self.__array_interface__ = {"version": 3, "shape": (max(floats, 1),), "typestr": "<f4", "data": (self.address, False)}
         weakref.finalize(self, give, self.address).atexit = False
 
@@ -246,7 +252,8 @@ class _Packed:
     """Weights in the engine's own layout, and by what the weights they were packed from can be known."""
 
     def __init__(self, versions: tuple[tuple[int, int], ...], sample: Tensor):
-        self.versions, self.sample, self.buffer = versions, sample, None
+        self.versions, self.sample = versions, sample
+        self.buffer: _Buffer | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy of the tensor, or a pickled one, goes without
         return type(None), ()
@@ -313,7 +320,7 @@ def _forward(
     saved: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """y (B, T, H), the last state (S, B, H), the traces (N, B, T, H) and what the backward pass needs (or nothing)."""
-    q, alive = _problem(cell, weights, x, lengths, state, reverse, save)
+    q, _alive = _problem(cell, weights, x, lengths, state, reverse, save)
     sizes = _sizes(q, False)
     y, last = x.new_empty(q.B, q.T, q.H), torch.empty_like(state, memory_format=torch.contiguous_format)
     traced = (x.new_zeros if lengths is not None else x.new_empty)(len(trace), q.B, q.T, q.H)
@@ -362,7 +369,7 @@ def _recurrence(
 
 
 @_recurrence.register_fake
-def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):  # noqa: ANN001, ANN202
+def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):
     q = _Problem(cell=cell, threads=torch.get_num_threads(), save=save)
     q.B, q.T, q.D, q.H = (int(n) for n in (*x.shape, W.shape[1]))
     size = _sizes(q, False).saved + 16 if save else 0
@@ -391,7 +398,7 @@ def _recurrence_backward(
     if consumed.value:
         _forward(cell, weights, x, lengths, state, reverse, True, saved=saved)
     consumed.value = 1
-    q, alive = _problem(cell, weights, x, lengths, state, reverse, True)
+    q, _alive = _problem(cell, weights, x, lengths, state, reverse, True)
     q.saved = saved.data_ptr()
     if dy is not None:
         dy = dy if dy.stride(2) == 1 or dy.shape[2] == 1 else dy.contiguous()
@@ -413,7 +420,7 @@ def _recurrence_backward(
 
 
 @_recurrence_backward.register_fake
-def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too):  # noqa: ANN001, ANN202
+def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too):
     dx = torch.empty_like(x) if input_too else x.new_empty(0)
     return dx, *(torch.empty_like(t) for t in (W, U, b, b_h, p, state))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from unspool.equations.graph import TRANSCENDENTAL, Node, in_order
@@ -47,30 +48,21 @@ def derive(equation: Equation) -> Gradient:
 
 def _parts(node: Node, d: Node) -> tuple[Node, ...]:
     """The gradient d of a node, passed on to each of its arguments."""
-    g, (x, y) = node.graph, (*node.args, None, None)[:2]
-    match node.op:
-        case "add":
-            return d, d
-        case "sub":
-            return d, -d
-        case "mul":
-            return d * y, d * x
-        case "div":
-            part = d / y
-            return part, -(part * node)
-        case "neg":
-            return (-d,)
-        case "sigmoid":
-            return (d * (node * (1 - node)),)
-        case "tanh":
-            return (d * (1 - node * node),)
-        case "relu":
-            return (g.node("where_positive", node, d),)
-        case "exp":
-            return (d * node,)
-        case "log":
-            return (d / x,)
-    return ()
+    return _RULES[node.op](node, d, *node.args) if node.args else ()
+
+
+_RULES: dict[str, Callable[..., tuple[Node, ...]]] = {
+    "add": lambda node, d, x, y: (d, d),
+    "sub": lambda node, d, x, y: (d, -d),
+    "mul": lambda node, d, x, y: (d * y, d * x),
+    "div": lambda node, d, x, y: (d / y, -(d / y * node)),
+    "neg": lambda node, d, x: (-d,),
+    "sigmoid": lambda node, d, x: (d * (node * (1 - node)),),
+    "tanh": lambda node, d, x: (d * (1 - node * node),),
+    "relu": lambda node, d, x: (node.graph.node("where_positive", node, d),),
+    "exp": lambda node, d, x: (d * node,),
+    "log": lambda node, d, x: (d / x,),
+}
 
 
 def _kept(equation: Equation, forward: set[Node], gradient: tuple[Node, ...]) -> tuple[Node, ...]:

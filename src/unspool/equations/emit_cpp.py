@@ -13,7 +13,7 @@ from pathlib import Path
 from unspool.cells import CELLS, Cell
 from unspool.equations.derive import derive
 from unspool.equations.graph import Node, in_order
-from unspool.equations.trace import Equation, trace
+from unspool.equations.trace import trace
 from unspool.errors import CellError, ConfigError
 
 __all__ = ["built_in", "emit", "library"]
@@ -23,7 +23,12 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 def built_in() -> list[Cell]:
     """Every built-in cell in every form that the kernels can take."""
-    choices = {"activation": ("tanh", "relu"), "reset": ("after", "none"), "feedback": ("hidden", "cell"), "peepholes": (False, True)}
+    choices = {
+        "activation": ("tanh", "relu"),
+        "reset": ("after", "none"),
+        "feedback": ("hidden", "cell"),
+        "peepholes": (False, True),
+    }
     made: dict[str, Cell] = {}
     for kind in CELLS:
         for values in product(*choices.values()):
@@ -106,7 +111,11 @@ def _lines(given: dict[Node, str], wanted: Sequence[tuple[str, Node]]) -> str:
             names[node] = f"splat<V>({node.number!r}f)"
             continue
         args = [names[arg] for arg in node.args]
-        value = f"{args[0]} {_INFIX[node.op]} {args[1]}" if node.op in _INFIX else f"{'-' if node.op == 'neg' else node.op + '_'}({', '.join(args)})"
+        value = (
+            f"{args[0]} {_INFIX[node.op]} {args[1]}"
+            if node.op in _INFIX
+            else f"{'-' if node.op == 'neg' else node.op + '_'}({', '.join(args)})"
+        )
         names[node] = f"t{len(lines)}"
         lines.append(f"    const V {names[node]} = {value};")
     return "\n".join([*lines, *(f"    {name} = {names[node]};" for name, node in wanted)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unspool.cells import Cell, Gate
 from unspool.equations.graph import Graph, Node
@@ -45,7 +45,7 @@ def trace(cell: Cell) -> Equation:
         for half in parts:
             slots[name, half] = graph.input(f"{name}_{half}" if half else name)
         x = slots[name, parts[0]]
-        gates[name] = Gate(x, slots[name, "h"] if halves else None, lambda v: x)
+        gates[name] = Gate(x, slots[name, "h"] if halves else None, _no_product)
     state = [graph.input(f"{name}_before") for name in cell.state]
     parameters = [graph.input(name) for name in cell.parameters]
     named = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
@@ -70,3 +70,7 @@ def trace(cell: Cell) -> Equation:
         tuple(parameters),
         new,
     )
+
+
+def _no_product(v: Any) -> Any:
+    raise CellError("a second product within a step cannot be traced")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.engines import State
-from unspool.layers import Embedding, OneHot, Recurrent, variational_dropout
+from unspool.layers import Embedding, OneHot, Recurrent, dropout, variational_dropout
 from unspool.models.heads import Categorical
 
 __all__ = ["OneToMany", "SymbolStream"]
@@ -45,7 +45,7 @@ class OneToMany(nn.Module):
         """
         x = variational_dropout(self.embed(inputs), self.input_dropout, self.training)
         h, last = self.stack(x, None, state)
-        return nn.functional.dropout(h, self.dropout, self.training), last
+        return dropout(h, self.dropout, self.training), last
 
     def nll(self, inputs: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """-log P of each target (B, T) in nats (also where padding lies), and the last state."""
