@@ -20,7 +20,7 @@ extern "C" {
 // Slots [0, by_x) take a product with the input, slots [by_h, slots) one with the state that is fed back.
 typedef struct {
   const char* name;
-  int32_t states, fed_back, gates, slots, by_x, by_h, parameters;
+  int32_t states, fed_back, gates, slots, by_x, by_h, biases, parameters;
 } unspool_cell;
 
 // One call of a recurrence over B sequences of T steps, D inputs, H units. The last dimension of every array is contiguous.

@@ -15,6 +15,7 @@ import unspool
 from unspool import engines
 from unspool.cells import GRU, LSTM, RNN
 from unspool.engines import Weights, native, reference
+from unspool.engines.native import calls, library
 from unspool.equations.emit_cpp import built_in
 from unspool.errors import ConfigError, EngineError
 from unspool.layers import Recurrent
@@ -80,7 +81,7 @@ def test_functions_within_two_ulp():
         truths = [np.exp(wide), np.where(wide < 0, small, 1.0) / (1 + small), np.tanh(wide), np.log(wide)]
         for which, truth in enumerate(truths):
             y = np.empty_like(x)
-            native._loaded().handle.unspool_function(which, x.ctypes.data, y.ctypes.data, len(x))
+            library.loaded().handle.unspool_function(which, x.ctypes.data, y.ctypes.data, len(x))
             expected = truth.astype(np.float32)
             finite = np.isfinite(expected)
             np.testing.assert_array_equal(y[~finite & ~np.isnan(x)], expected[~finite & ~np.isnan(x)])
@@ -117,7 +118,7 @@ def test_backward_twice_and_operators():
     once = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()], retain_graph=True)
     twice = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()])
     torch.testing.assert_close(once, twice)
-    arguments = (native._loaded().cells["GRU()"], *leaves[:5], x, torch.tensor([6, 2, 0, 3]), torch.stack(leaves[6:]), False, True)
+    arguments = (library.loaded().cells["GRU()"], *leaves[:5], x, torch.tensor([6, 2, 0, 3]), torch.stack(leaves[6:]), False, True)
     torch.library.opcheck(
         torch.ops.unspool.recurrence, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
     )
@@ -178,14 +179,18 @@ def test_refusals():
     for lengths in ([1, 4], [-1, 2]):
         with pytest.raises(EngineError, match=r"a length lies outside 0 .. T"):
             native.run(LSTM(), weights, x, torch.tensor(lengths), state)
+    index = library.loaded().cells["LSTM()"]
     huge = x[:1, :1].expand(2**31, 1, 4)
     with pytest.raises(EngineError, match="too large for one call"):
-        native._forward(native._loaded().cells["LSTM()"], weights, huge, None, torch.zeros(2, 1, 5), False, False)
+        calls.forward(index, weights, huge, None, torch.zeros(1, 1, 5).expand(2, 2**31, 5), False)
     many = x[:1, :1].expand(2**20, 2**20, 4)
     with pytest.raises(EngineError, match="too large for one call"):
-        native._forward(native._loaded().cells["LSTM()"], weights, many, None, torch.zeros(2, 1, 5), False, False)
+        calls.forward(index, weights, many, None, torch.zeros(1, 1, 5).expand(2, 2**20, 5), False)
     with pytest.raises(EngineError, match=r"takes float32 of shape \(1, 4\)"):
         unspool.LSTM(4, 5).eval().stream().step(torch.zeros(1, 3))
+    for wrong in ([*weights[:1], *weights[1:2], weights.b[:, :4], *weights[3:]], [weights.W.double(), *weights[1:]]):
+        with pytest.raises(EngineError, match="the native engine expects"):
+            calls.forward(index, wrong, x, None, torch.stack(state), False)
     assert "CPU alone" in native.refusal(LSTM(), torch.device("meta"), torch.float32)
 
     class Own(LSTM):
@@ -222,7 +227,8 @@ def test_without_the_library_another_engine_serves():
     code = """
 import torch, unspool
 from unspool.engines import native
-native._library = native._Library(missing="it was not built")
+from unspool.engines.native import library
+library._library = library.Library(missing="it was not built")
 print(unspool.engines.choose(unspool.cells.LSTM(), torch.device("cpu"), torch.float32).name, native.isa())
 unspool.LSTM(2, 3).stream().step(torch.zeros(1, 2))
 """

@@ -14,6 +14,7 @@ def info(json: Annotated[bool, typer.Option("--json", help="As one JSON object."
     import torch
 
     from unspool import cells, engines
+    from unspool.engines import native
     from unspool.tasks.verbs import facts, versions
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,6 +31,7 @@ def info(json: Annotated[bool, typer.Option("--json", help="As one JSON object."
     answer = {
         "versions": versions(),
         "device": f"{device}, {torch.get_num_threads()} threads",
+        "native engine": native.isa() or native.missing(),
         "engine of each cell": {repr(cell): engines.explain(cell, device, torch.float32) for cell in variants},
     }
     print(notation.dumps(answer) if json else facts(answer))

@@ -73,6 +73,7 @@ def emit(cell: Cell, struct: str) -> str:
         "by_x": equation.by_x,
         "by_h": equation.by_h,
         "kept": len(gradient.kept),
+        "biases": len(used.split),
         "parameters": len(cell.parameters),
     }
     tables = {

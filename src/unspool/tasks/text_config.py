@@ -79,13 +79,13 @@ def sized(config: TextConfig, *, symbols: int) -> TextConfig:
     """The network and its training, settled by how often the data will be read: the more often, the more dropout and decay."""
     characters = config.unit == "characters"
     passes = config.epochs or seconds(config.budget) * _RATE / symbols
-    dropout = _by(passes, {2: 0.1, 5: 0.25, 12: 0.4, 20: 0.5}, 0.6)
+    dropout = _by(passes, {2: 0.1, 5: 0.25, 20: 0.4}, 0.6)
     settled = {
         "embedding": 64 if characters else 256,
         "tied": not characters,
         "dropout": dropout,
         "input_dropout": dropout / (5 if characters else 2),
-        "recurrent_dropout": _by(passes, {2: 0.0, 5: 0.1, 12: 0.25, 20: 0.35}, 0.4),
+        "recurrent_dropout": _by(passes, {2: 0.0, 5: 0.1, 20: 0.25}, 0.4),
         "weight_decay": _by(passes, {20: 0.01}, 0.1),
         "window": 100 if characters else 64,
         "batch": 800 if config.corpus == "documents" else 1600 if characters else 1024,

@@ -1,0 +1,142 @@
+"""The project's own CPU engine: `csrc/`, loaded with ctypes; torch sees it as custom operators with autograd.
+
+Single precision, on the CPU, for every built-in cell that needs no second product within a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unspool.cells import CELLS, Cell
+from unspool.engines.native.calls import backward, forward, packed, saved_size
+from unspool.engines.native.library import isa, loaded, missing, peak
+from unspool.engines.native.stream import Stream
+from unspool.engines.weights import Ran, State, Weights
+
+__all__ = ["Stream", "isa", "missing", "peak", "refusal", "run", "step"]
+
+
+def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
+    """Why this engine cannot serve, or None when it can."""
+    if missing():
+        return missing()
+    if device.type != "cpu":
+        return "it runs on the CPU alone"
+    if dtype != torch.float32:
+        return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
+    if cell.products.nested:
+        return f"{cell!r} takes a second product within a step"
+    if type(cell) not in CELLS or repr(cell) not in loaded().cells:
+        return f"{cell!r} was not among the cells when the library was built"
+    return None
+
+
+def run(
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    *,
+    reverse: bool = False,
+    trace: Sequence[str] = (),
+) -> Ran:
+    """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace."""
+    index = loaded().cells[repr(cell)]
+    states = torch.stack(state)
+    if trace:
+        y, last, traced = forward(index, [*weights], x, lengths, states, reverse, trace=_places(cell, trace))[:3]
+        if torch.is_grad_enabled():
+            y, last = _run(index, weights, x, lengths, states, reverse)
+        return Ran(y, tuple(last.unbind()), dict(zip(trace, traced.unbind(), strict=True)))
+    y, last = _run(index, weights, x, lengths, states, reverse)
+    return Ran(y, tuple(last.unbind()), {})
+
+
+def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
+    """One step: x (B, D) and the old state to the new state."""
+    return run(cell, weights, x[:, None], None, state).state
+
+
+def _run(cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, state, *weights)):
+        return _recurrence(cell, *weights, x, lengths, state, reverse, True)[:2]
+    if torch.compiler.is_compiling():
+        return _recurrence(cell, *weights, x, lengths, state, reverse, False)[:2]
+    return forward(cell, [*weights], x, lengths, state, reverse, kept=packed(weights))[:2]
+
+
+def _places(cell: Cell, names: Sequence[str]) -> list[tuple[str, int]]:
+    return [("states", cell.state.index(n)) if n in cell.state else ("gates", cell.gates.index(n)) for n in names]
+
+
+@torch.library.custom_op("unspool::recurrence", mutates_args=())
+def _recurrence(
+    cell: int,
+    W: Tensor,
+    U: Tensor,
+    b: Tensor,
+    b_h: Tensor,
+    p: Tensor,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: Tensor,
+    reverse: bool,
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    y, last, _, saved = forward(cell, [W, U, b, b_h, p], x, lengths, state, reverse, save=save)
+    return y, last, saved
+
+
+@_recurrence.register_fake
+def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):
+    size = saved_size(cell, *(int(n) for n in (*x.shape, W.shape[1]))) if save else 0
+    return x.new_empty(x.shape[0], x.shape[1], W.shape[1]), torch.empty_like(state), x.new_empty(size)
+
+
+@torch.library.custom_op("unspool::recurrence_backward", mutates_args=())
+def _recurrence_backward(
+    dy: Tensor | None,
+    d_last: Tensor | None,
+    saved: Tensor,
+    cell: int,
+    W: Tensor,
+    U: Tensor,
+    b: Tensor,
+    b_h: Tensor,
+    p: Tensor,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: Tensor,
+    reverse: bool,
+    input_too: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    found = backward(saved, dy, d_last, cell, [W, U, b, b_h, p], x, lengths, state, reverse, input_too)
+    return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
+
+
+@_recurrence_backward.register_fake
+def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too):
+    dx = torch.empty_like(x) if input_too else x.new_empty(0)
+    return dx, *(torch.empty_like(t) for t in (W, U, b, b_h, p, state))
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.cell, *tensors, ctx.reverse, _ = inputs
+    ctx.save_for_backward(output[2], *tensors)
+    ctx.set_materialize_grads(False)
+
+
+def _gradients(ctx: Any, dy: Tensor | None, d_last: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
+    saved, W, U, b, b_h, p, x, lengths, state = ctx.saved_tensors
+    dx, dW, dU, db, db_h, dp, d_state = _recurrence_backward(
+        dy, d_last, saved, ctx.cell, W, U, b, b_h, p, x, lengths, state, ctx.reverse, ctx.needs_input_grad[6]
+    )
+    return None, dW, dU, db, db_h, dp, dx if ctx.needs_input_grad[6] else None, None, d_state, None, None
+
+
+_recurrence.register_autograd(_gradients, setup_context=_setup)

@@ -1,0 +1,70 @@
+"""Step by step, with nothing of torch in the loop."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.engines.native.library import Problem, loaded
+from unspool.engines.weights import State, Weights
+from unspool.errors import EngineError
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """A stack of layers of one cell that goes step by step: weights packed once, states inside. See `Recurrent.stream`."""
+
+    def __init__(self, cell: Cell, layers: Sequence[Weights], batch: int, residual: bool):
+        self._handle, self._states, self.batch = loaded().handle, len(cell.state), batch
+        problems = (Problem * len(layers))()
+        alive = []
+        for place, weights in enumerate(layers):
+            tensors = [t.detach().contiguous() for t in weights]
+            alive.append(tensors)
+            problems[place].cell, problems[place].B, problems[place].T = loaded().cells[repr(cell)], batch, 1
+            _, problems[place].H, problems[place].D = tensors[0].shape
+            q = problems[place]
+            q.W, q.U, q.b, q.b_h, q.p = (t.data_ptr() for t in tensors)
+        self._sizes = problems[0].D, problems[len(layers) - 1].H
+        self._layers = len(layers)
+        self._stream = self._handle.unspool_stream_new(problems, len(layers), residual)
+        if not self._stream:
+            raise EngineError(f"the native engine has no memory for a stream of {batch} rows")
+        weakref.finalize(self, self._handle.unspool_stream_free, self._stream).atexit = False
+
+    def step(self, x: Tensor) -> Tensor:
+        """x (B, D) in float32 to y (B, H)."""
+        if x.shape != (self.batch, self._sizes[0]) or x.dtype != torch.float32:
+            raise EngineError(
+                f"this stream takes float32 of shape ({self.batch}, {self._sizes[0]}), got {x.dtype} of {tuple(x.shape)}"
+            )
+        x = x.detach().contiguous()
+        y = torch.empty(self.batch, self._sizes[1])
+        self._handle.unspool_stream_step(self._stream, x.data_ptr(), y.data_ptr())
+        return y
+
+    @property
+    def state(self) -> State:
+        """A copy of the states, (L, B, H) each."""
+        states = torch.empty(self._states, self._layers, self.batch, self._sizes[1])
+        for k in range(self._states):
+            for layer in range(self._layers):
+                self._handle.unspool_stream_get(self._stream, layer, k, states[k, layer].data_ptr())
+        return tuple(states.unbind())
+
+    @state.setter
+    def state(self, state: State) -> None:
+        for k, whole in enumerate(state):
+            for layer, part in enumerate(whole.to(torch.float32).contiguous().unbind()):
+                self._handle.unspool_stream_set(self._stream, layer, k, part.data_ptr())
+
+    def keep(self, rows: Tensor) -> None:
+        """Goes on with these rows (n,), ascending, alone."""
+        rows = rows.to(torch.int64).contiguous()
+        self._handle.unspool_stream_keep(self._stream, rows.data_ptr(), len(rows))
+        self.batch = len(rows)
