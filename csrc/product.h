@@ -6,7 +6,8 @@
 constexpr int REGISTERS = LANES == 16 ? 24 : LANES == 8 ? 12 : 12;  // for sums; the rest hold operands
 constexpr int MOST_PANELS = 4;
 constexpr int WIDE = LANES == 16 ? 2 : 1;  // panels at once where rows are many
-constexpr int K_CHUNK = 16;                // blocks of k whose panel stays in the first cache
+constexpr int AHEAD = 32;                  // rows of a panel that are fetched before they are needed
+constexpr int K_CHUNK = 32;                // blocks of k whose panel stays in the first cache
 
 static constexpr int most_rows(int panels) { return REGISTERS / (panels * NV) > 12 ? 12 : REGISTERS / (panels * NV); }
 
@@ -45,6 +46,7 @@ static void product_tile(const Operands& o, int64_t row, int64_t panel, int64_t 
       for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
         for (int v = 0; v < NV; v++) w[p][v] = load(weights + p * o.panel_stride + k * W + v * LANES);
+      for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * o.panel_stride + (k + AHEAD) * W);
 #pragma GCC unroll 16
       for (int r = 0; r < R; r++) {
         const V x = splat<V>(a[r * a_row + k]);
