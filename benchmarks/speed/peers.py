@@ -107,6 +107,7 @@ def onnx(cell: Cell, shape: Shape, threads: int) -> Any:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feed = {"X": rng.standard_normal((shape.T, shape.B, shape.D)).astype(np.float32)}
     feed |= {s: np.zeros((1, shape.B, shape.H), np.float32) for s in states}
