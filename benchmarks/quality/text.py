@@ -48,7 +48,6 @@ def shakespeare(data: Path, minutes: float) -> None:
         found,
         "nats per character",
         seconds,
-        "shakespeare",
         split="test: the last 10 % of the characters; validation: the last 3 % of the rest",
         state="carried over the whole test part",
         cold_start=found["cold start, nats per character"],
@@ -58,7 +57,7 @@ def shakespeare(data: Path, minutes: float) -> None:
 def trump(data: Path, minutes: float) -> None:
     train, test = _write("trump", *_tweets(data))
     model, seconds = _train("trump", train, minutes)
-    _record("text/trump", "bits per character", model.evaluate([test]), "bits per character", seconds, "trump", split=_TWEETS)
+    _record("text/trump", "bits per character", model.evaluate([test]), "bits per character", seconds, split=_TWEETS)
 
 
 def normalised(data: Path, minutes: float) -> None:
@@ -84,7 +83,7 @@ def normalised(data: Path, minutes: float) -> None:
     found = model.evaluate([test])
     assert found["counted"] == other["counted"]
     found["baselines"]["the notebook's network (one-hot, 2x300 LSTM), trained as long, nats"] = other["nats per normalised symbol"]
-    _record("text/trump, normalised as the notebook", "bits per symbol", found, measure, seconds, "normalised", split=_TWEETS)
+    _record("text/trump, normalised as the notebook", "bits per symbol", found, measure, seconds, split=_TWEETS)
 
 
 def wikitext(data: Path, minutes: float) -> None:
@@ -103,7 +102,6 @@ def wikitext(data: Path, minutes: float) -> None:
         found,
         "perplexity",
         seconds,
-        "wikitext",
         split="words (a line's end is one) 80/10/10 by position; vocabulary: the training part's words, others unknown",
         settings="default, --unit words",
         counted=n,
@@ -207,19 +205,19 @@ def _train(name: str, file: Path, minutes: float, **options: Any) -> tuple[Any, 
     return model, time.monotonic() - began
 
 
-def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: float, row: str, **facts: Any) -> None:
+def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: float, **facts: Any) -> None:
     print(json.dumps(found, ensure_ascii=False, indent=1), file=sys.stderr)
     bits = measure.startswith("bits")
     others = {name.split(", nats")[0]: value / 0.6931471805599453 if bits else value for name, value in found["baselines"].items()}
-    command = f"python -m benchmarks.quality.text {row}"
+    command = " ".join(["python -m benchmarks.quality.text", *sys.argv[1:]])
     record("text", data, measure, found[key], "lower", baselines=others, seconds=round(seconds), command=command, **facts)
 
 
 ROWS = {
-    "shakespeare": (shakespeare, 24),
-    "trump": (trump, 10),
-    "normalised": (normalised, 4),
-    "wikitext": (wikitext, 7),
+    "shakespeare": (shakespeare, 30),
+    "trump": (trump, 30),
+    "normalised": (normalised, 10),
+    "wikitext": (wikitext, 10),
     "samples": (samples, 2),
     "memory": (memory, 1),
 }

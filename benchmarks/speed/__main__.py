@@ -28,8 +28,8 @@ Runs = dict[str, Callable[[], Any]]
 def interleaved(runs: Runs, seconds: float, least: int) -> dict[str, list[float]]:
     """Seconds of each call, in turns, after a call of each to warm up.
 
-    Before each there is a pause, in which the threads of the one before stop spinning: two runtimes' threads on the same cores would
-    otherwise take from each other.
+    Before each there is a pause, in which the threads of the one before stop spinning: two runtimes' threads on the same cores
+    would otherwise take from each other.
     """
     took: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
