@@ -21,7 +21,7 @@ format: .venv/.developing
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The native engine's tests with a library that checks every address and every undefined operation.
+# The native engine's tests with a library that checks addresses (of whole buffers) and undefined operations.
 sanitize: .venv/.developing
 	$(BIN)/python -m pip install --quiet --target .sanitize/tools cmake ninja
 	PYTHONPATH=.sanitize/tools .sanitize/tools/bin/cmake -S . -B .sanitize -G Ninja -DUNSPOOL_SANITIZE=ON \

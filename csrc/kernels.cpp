@@ -79,6 +79,7 @@ static double spin(int64_t rounds) {
 
 template <class C>
 static constexpr CellOps cell_ops() {
+  static_assert(C::states <= UNSPOOL_MAX_STATES && C::slots <= UNSPOOL_MAX_SLOTS, "a cell too large for the library");
   return {{C::name, C::states, C::fed_back, C::gates, C::slots, C::by_x, C::by_h, C::biases, C::parameters},
           C::gate_of, C::product_of, C::bias_of, forward_rows<C>, backward_rows<C>};
 }

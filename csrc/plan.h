@@ -28,7 +28,7 @@ struct Plan {
   const int32_t* count;         // (T, ranges) rows still running, or null when all are
   // Regions of `saved`, `weights` and `work`.
   float *x, *z, *s[UNSPOOL_MAX_STATES];
-  float *W, *U, *b, *b_h, *p;   // packed; b by slot
+  float *W, *U, *b, *p;   // packed; b by slot
   float *Wt, *Ut, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *db, *dp;
   int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;
   int64_t scratch_size;

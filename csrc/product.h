@@ -3,7 +3,7 @@
 // `product`: c[row][16] += sum over k of a[row][k] * panel[k][16], for several panels of packed weights.
 // `outer`:   c[i][16]   += sum over rows of a[row][i] * b[row][16], a weight gradient; blocks are panels as they stand.
 
-constexpr int REGISTERS = LANES == 16 ? 24 : LANES == 8 ? 12 : 12;  // for sums; the rest hold operands
+constexpr int REGISTERS = LANES == 16 ? 24 : 12;  // for sums; the rest hold operands
 constexpr int MOST_PANELS = 4;
 constexpr int WIDE = LANES == 16 ? 2 : 1;  // panels at once where rows are many
 constexpr int AHEAD = 32;                  // rows of a panel that are fetched before they are needed
@@ -71,7 +71,7 @@ static void product_tile(const Operands& o, int64_t row, int64_t panel, int64_t 
 
 template <int P, bool NEAR>
 static void product_rows(const Operands& o, int64_t rows, int64_t panel, int64_t q0, int64_t q1, const float* bias) {
-  constexpr int most = most_rows(P);
+  constexpr int most = most_rows(P) ? most_rows(P) : 1;
   int64_t tiles = (rows + most - 1) / most;
   for (int64_t row = 0; tiles; tiles--) {  // tiles of nearly equal heights, for a low one wastes the multipliers
     const int64_t height = (rows - row + tiles - 1) / tiles;

@@ -82,11 +82,18 @@ static void clear_tail(const Plan& plan, int64_t u, float* blocks, int64_t rows)
     for (int64_t i = have; i < W; i++) blocks[r * W + i] = 0;
 }
 
+static void pack_parameters(const Plan& plan, int64_t from, int64_t to) {
+  const unspool_problem& q = *plan.problem;
+  for (int64_t i = 0; i < plan.cell->cell.parameters; i++)
+    for (int64_t u = from; u < to; u++) copy_in(plan.p + (i * plan.Hb + u) * W, q.p + i * plan.H + u * W, plan.H - u * W);
+}
+
 static void pack_weights(const Plan& plan, int thread) {
   const unspool_problem& q = *plan.problem;
   const CellOps& cell = *plan.cell;
   int64_t from, to;
   share(plan.Hb, thread, plan.threads, from, to);
+  pack_parameters(plan, from, to);
   for (int64_t u = from; u < to; u++) {
     for (int64_t slot = 0; slot < plan.slots; slot++) {
       const int gate = cell.gate_of[slot], unit = int(plan.H - u * W < W ? plan.H - u * W : W);
@@ -105,7 +112,6 @@ static void pack_weights(const Plan& plan, int thread) {
         panel(plan.U + at * plan.Hb * W * W, q.U + cell.product_of[slot] * plan.H * plan.H, plan.H, plan.Hb);
       }
     }
-    for (int64_t i = 0; i < cell.cell.parameters; i++) copy_in(plan.p + (i * plan.Hb + u) * W, q.p + i * plan.H + u * W, plan.H - u * W);
   }
 }
 
@@ -164,7 +170,7 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
     const float *s[UNSPOOL_MAX_STATES];
     float* n[UNSPOOL_MAX_STATES];
     for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = s_at(plan, k, t + 1, u) + place * W;
-    const int64_t summed = plan.by_x > by_h ? plan.by_x - by_h : 0;  // slots that already hold the input's part
+    const int64_t summed = plan.by_x - by_h;  // slots that already hold the input's part
     o.panels = plan.U + u * nh * plan.Hb * W * W;
     o.c = z + by_h * block;
     product(o, rows, summed, nullptr);
@@ -234,6 +240,7 @@ static void pack_transposed(const Plan& plan, int thread) {
   };
   int64_t from, to, nh = plan.slots - plan.by_h;
   share(plan.Hb, thread, plan.threads, from, to);
+  pack_parameters(plan, from, to);
   for (int64_t k = from; k < to; k++)
     for (int64_t u = 0; u < plan.Hb; u++)
       for (int64_t s = 0; s < nh; s++)

@@ -7,8 +7,10 @@
 #include <time.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <new>
 #include <numeric>
 #include <vector>
 
@@ -101,10 +103,10 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
   plan.x = saved.floats(times({plan.T, Db, B, W}));
   plan.z = saved.floats(times({plan.z_ring, Hb, cell.slots, B, W}));
   for (int k = 0; k < cell.states; k++) plan.s[k] = saved.floats(times({plan.s_ring, Hb, B, W}));
-  plan.p = saved.floats(cell.parameters * Hb * W);
   plan.W = weights.floats(times({Hb, cell.by_x, Db, W, W}));
   plan.U = weights.floats(times({Hb, nh, Hb, W, W}));
   plan.b = weights.floats(Hb * cell.slots * W);
+  plan.p = (backward ? work : weights).floats(cell.parameters * Hb * W);
   int32_t* row_of = work.of<int32_t>(B);
   int32_t* length_of = q.lengths ? work.of<int32_t>(B) : nullptr;
   int32_t* count = q.lengths ? work.of<int32_t>(times({plan.T, plan.ranges})) : nullptr;
@@ -202,10 +204,19 @@ void blocks_to(const float* from, float* to, int64_t B, int64_t rows, int64_t H)
     for (int64_t i = 0; i < H; i++) to[row * H + i] = from[(i / W * B + row) * W + i % W];
 }
 
+int guarded(const unspool_problem& q, bool backward) {  // no exception may leave the library
+  try {
+    return run(q, backward);
+  } catch (const std::bad_alloc&) {
+    return 4;
+  }
+}
+
 struct Pool {
   std::mutex mutex;
   std::multimap<int64_t, float*> free;
   std::map<float*, int64_t> size;
+  int64_t idle = 0;  // floats in `free`
 };
 
 Pool& pool() {
@@ -213,7 +224,16 @@ Pool& pool() {
   return *pool;
 }
 
-constexpr size_t MOST_FREE = 16;
+constexpr size_t MOST_FREE = 64;
+
+void drop(std::multimap<int64_t, float*>::iterator from, std::multimap<int64_t, float*>::iterator to) {
+  for (auto at = from; at != to; ++at) {
+    pool().idle -= at->first;
+    pool().size.erase(at->second);
+    ::free(at->second);
+  }
+  pool().free.erase(from, to);
+}
 
 struct Layer {
   unspool_problem problem;
@@ -238,9 +258,11 @@ int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers*
   return lay_out(plan, *problem, backward != 0, sizes);
 }
 
-int unspool_forward(const unspool_problem* problem) { return run(*problem, false); }
+int unspool_forward(const unspool_problem* problem) { return guarded(*problem, false); }
 
-int unspool_backward(const unspool_problem* problem) { return run(*problem, true); }
+int unspool_backward(const unspool_problem* problem) { return guarded(*problem, true); }
+
+int unspool_problem_size(void) { return int(sizeof(unspool_problem)); }
 
 unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual) {
   auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, residual != 0};
@@ -333,10 +355,7 @@ int unspool_cells(const unspool_cell** cells) {
 
 const char* unspool_isa(void) { return chosen().isa; }
 
-int unspool_function(int which, const float* x, float* y, int64_t n) {
-  chosen().function(which, x, y, n);
-  return 0;
-}
+void unspool_function(int which, const float* x, float* y, int64_t n) { chosen().function(which, x, y, n); }
 
 double unspool_peak(int threads) {
   timespec began, ended;
@@ -359,9 +378,11 @@ float* unspool_take(int64_t floats) {
   auto fit = pool().free.lower_bound(floats);
   if (fit != pool().free.end() && fit->first <= 2 * floats + 4096) {
     float* memory = fit->second;
+    pool().idle -= fit->first;
     pool().free.erase(fit);
     return memory;
   }
+  if (pool().idle > floats) drop(pool().free.begin(), pool().free.end());  // none fits: they were for other sizes
   constexpr int64_t PAGE = int64_t(1) << 21;
   const int64_t step = floats * 4 >= PAGE ? PAGE : 4096, bytes = (floats * 4 + step) / step * step;
   void* memory = nullptr;
@@ -379,12 +400,8 @@ void unspool_give(float* memory) {
   const auto known = pool().size.find(memory);
   if (known == pool().size.end()) return;
   pool().free.emplace(known->second, memory);
-  if (pool().free.size() > MOST_FREE) {  // the smallest are the cheapest to have again
-    const auto first = pool().free.begin();
-    ::free(first->second);
-    pool().size.erase(first->second);
-    pool().free.erase(first);
-  }
+  pool().idle += known->second;
+  if (pool().free.size() > MOST_FREE) drop(pool().free.begin(), std::next(pool().free.begin()));  // the smallest is the cheapest to have again
 }
 
 }  // extern "C"

@@ -55,7 +55,7 @@ typedef struct {
   int64_t saved, weights, work;  // in floats
 } unspool_buffers;
 
-// 0, or the reason why not: 1 a size below 1 or a cell that does not exist, 2 too large, 3 a length outside 0 .. T.
+// 0, or the reason why not: 1 a size below 1 or a cell that does not exist, 2 too large, 3 a length outside 0 .. T, 4 no memory.
 int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers* sizes);
 int unspool_forward(const unspool_problem* problem);
 // Overwrites `saved`; before a second backward pass of the same call, run the forward pass again.
@@ -71,9 +71,10 @@ void unspool_stream_set(unspool_stream* stream, int layer, int state, const floa
 void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count);  // goes on with some of the rows, ascending
 void unspool_stream_free(unspool_stream* stream);
 
+int unspool_problem_size(void);  // of the structure above, in bytes
 int unspool_cells(const unspool_cell** cells);  // how many, and where
 const char* unspool_isa(void);                  // avx512, avx2 or generic; the environment's UNSPOOL_ISA chooses a lesser one
-int unspool_function(int which, const float* x, float* y, int64_t n);  // 0 exp, 1 sigmoid, 2 tanh, 3 log, for tests
+void unspool_function(int which, const float* x, float* y, int64_t n);  // 0 exp, 1 sigmoid, 2 tanh, 3 log, for tests
 double unspool_peak(int threads);               // GFLOP/s of multiply-adds that stay in registers
 
 // Memory that is kept when given back, its pages already there; what it holds at first is left open. Null when there is none.

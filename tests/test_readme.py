@@ -48,7 +48,7 @@ def test_the_commands_run(desk):
         run([sys.executable, "-m", *shlex.split(quick(line))], desk)
 
 
-@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["cell", "train", "layer"])
+@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["cell", "train", "layer", "stream"])
 def test_the_snippets_run(snippet, desk):
     run([sys.executable, "-c", quick(snippet)], desk)
 

@@ -1,1 +1,1 @@
-"""Speed beside peers: `python -m benchmarks.speed [--quick] [ROW...]`."""
+"""Speed beside peers: `python -m benchmarks.speed [--quick] [--only WORD...]`."""

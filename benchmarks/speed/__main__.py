@@ -25,8 +25,8 @@ from unspool.engines import torch as torch_engine
 Runs = dict[str, Callable[[], Any]]
 
 
-def interleaved(runs: Runs, seconds: float, least: int) -> dict[str, list[float]]:
-    """Seconds of each call, in turns, after a call of each to warm up.
+def interleaved(runs: Runs, seconds: float, least: int, steps: int) -> dict[str, list[float]]:
+    """Seconds of each call, in turns of `steps` calls, after a call of each to warm up.
 
     Before each there is a pause, in which the threads of the one before stop spinning: two runtimes' threads on the same cores
     would otherwise take from each other.
@@ -35,12 +35,13 @@ def interleaved(runs: Runs, seconds: float, least: int) -> dict[str, list[float]
     for run in runs.values():
         run()
     began = time.perf_counter()
-    while time.perf_counter() - began < seconds or len(next(iter(took.values()))) < least:
+    while time.perf_counter() - began < seconds or len(next(iter(took.values()))) < least * steps:
         for name, run in runs.items():
             time.sleep(_PAUSE)
-            start = time.perf_counter()
-            run()
-            took[name].append(time.perf_counter() - start)
+            for _ in range(steps):
+                start = time.perf_counter()
+                run()
+                took[name].append(time.perf_counter() - start)
     return took
 
 
@@ -57,9 +58,9 @@ class Table:
     def wanted(self, *words: str) -> bool:
         return not self.only or all(any(o in word for word in words) for o in self.only)
 
-    def row(self, measure: str, data: str, runs: Runs, work: float = 0.0, **facts: Any) -> None:
+    def row(self, measure: str, data: str, runs: Runs, work: float = 0.0, steps: int = 1, **facts: Any) -> None:
         """The first of `runs` is ours; the value is the ratio to the fastest of the others."""
-        took = interleaved(runs, self.seconds, self.least)
+        took = interleaved(runs, self.seconds, self.least, steps)
         middle = {name: statistics.median(times) for name, times in took.items()}
         ours, *others = middle
         against = {name: round(middle[name] / middle[ours], 3) for name in others}
@@ -70,7 +71,9 @@ class Table:
         )
         print(f"{measure:28} {data:18} {'/'.join(f'{r:.2f}' for r in against.values()):>12}   {shown}", flush=True)
         milliseconds = {name: round(seconds * 1e3, 4) for name, seconds in middle.items()}
-        more = {"GFLOP/s": speed} if work else {}
+        more: dict[str, Any] = {"GFLOP/s": speed} if work else {}
+        if steps > 1:
+            more["p99 milliseconds"] = {name: round(sorted(times)[int(0.99 * len(times))] * 1e3, 4) for name, times in took.items()}
         self.keep(measure, data, value, "higher", against, milliseconds=milliseconds, **more, **facts)
 
     def keep(self, measure: str, data: str, value: float, better: str, against: dict[str, float], **facts: Any) -> None:
@@ -108,7 +111,7 @@ def layers(table: Table, threads: int, names: list[str]) -> None:
             if not table.wanted(kind, name):
                 continue
             mine, theirs = unspool(cell, shape), torch_nn(cell, shape)
-            facts = {"peak GFLOP/s": round(peak, 1)}
+            facts: dict[str, Any] = {"peak GFLOP/s": round(peak, 1)}
             work = gflop(cell, shape, True)
             table.row(
                 f"{kind} training ratio{suffix}",
@@ -195,9 +198,7 @@ def streaming(table: Table) -> None:
         }
         if session:
             runs["onnxruntime"] = session
-        took = interleaved(runs, table.seconds, 50)
-        p99 = {name: round(sorted(times)[int(0.99 * len(times))] * 1e6, 1) for name, times in took.items()}
-        table.row("streaming step ratio", f"S1, H = {hidden}", runs, 0.0, p99_microseconds=p99)
+        table.row("streaming step ratio", f"S1, H = {hidden}", runs, steps=200)
     torch.set_num_threads(before)
 
 
@@ -234,7 +235,7 @@ def errors(table: Table) -> None:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true", help="a few shapes, in about a minute; nothing is recorded")
-    options.add_argument("--only", nargs="*", default=[], help="rows whose cell or shape contains each of these words")
+    options.add_argument("--only", nargs="*", default=[], help="rows whose measure or shape contains each of these words")
     given = options.parse_args()
     table = Table(given.quick, given.only)
     torch.manual_seed(0)

@@ -143,9 +143,11 @@ class Recurrent(nn.Module):
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
     def stream(self, batch: int = 1) -> Stream:
-        """Goes on from here step by step, for `batch` sequences at once, with the weights as they are now."""
+        """Goes step by step from a zero state, for `batch` sequences at once. Change no weights while it is in use."""
         if self.bidirectional:
             raise ConfigError("a bidirectional layer reads its input from both ends and cannot be streamed")
+        if batch < 1:
+            raise ConfigError(f"a stream needs at least 1 sequence, not {batch}")
         return Stream(self, batch)
 
     def _joined(self, x: Tensor, y: Tensor) -> Tensor:
@@ -215,15 +217,16 @@ class Recurrent(nn.Module):
 class Stream:
     """A stack that goes step by step in constant memory, its states inside; made by `Recurrent.stream`.
 
-    On the CPU the native engine holds the weights packed; elsewhere the layers' own `step` is called. Nothing is differentiated.
+    On the CPU and in evaluation the native engine holds the weights packed; else the layers' own `step` is called. Nothing is
+    differentiated.
     """
 
     def __init__(self, layers: Recurrent, batch: int):
         self._layers = layers
         first: Any = layers.stack[0]
         engine = engines.choose(layers.cell, first.W.device, first.W.dtype, first.engine).name
-        weights = [layer.weights() for layer in layers.stack]  # type: ignore[operator]
         fits = engine == "native" and not layers.training
+        weights = [layer.weights() for layer in layers.stack] if fits else []  # type: ignore[operator]
         self._native = native.Stream(layers.cell, weights, batch, layers.residual) if fits else None
         self._state = () if fits else layers.zero_state(batch, first.W)
 
@@ -298,8 +301,8 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, share)
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= round(share * 65536) - 32768
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= min(round(share * 65536), 65535) - 32768
     return x * kept.to(x.dtype).mul_(1 / (1 - share))
 
 

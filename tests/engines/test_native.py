@@ -1,9 +1,9 @@
 """The native engine beyond what all engines share: odd sizes, its functions, autograd's corners, streams, refusals."""
 
 import copy
+import io
 import math
 import os
-import pickle
 import subprocess
 import sys
 
@@ -90,6 +90,12 @@ def test_functions_within_two_ulp():
             assert (np.abs(y[finite].astype(np.float64) - truth[finite]) / ulp).max() <= 2
 
 
+def test_an_empty_batch():
+    assert unspool.LSTM(3, 4)(torch.zeros(0, 5, 3))[0].shape == (0, 5, 4)
+    with pytest.raises(ConfigError, match="at least 1 sequence"):
+        unspool.LSTM(3, 4).stream(0)
+
+
 def test_what_is_not_finite_comes_through():
     layer = unspool.LSTM(4, 20)
     x = torch.randn(3, 6, 4)
@@ -147,7 +153,20 @@ def test_weights_that_change_are_packed_anew():
             optimizer.step()
             mine = layer(x)[0]
         torch.testing.assert_close(mine, copy.deepcopy(layer)(x)[0].detach())
-    assert pickle.loads(pickle.dumps(layer)).stack[0].W._unspool_packed is None
+    again = io.BytesIO()
+    torch.save(list(layer.parameters()), again)
+    again.seek(0)
+    torch.testing.assert_close(torch.load(again), list(layer.parameters()))
+
+
+@pytest.mark.parametrize("cell", SERVED, ids=repr)
+def test_packed_weights_serve_again(cell):
+    weights, x, state = drawn(cell, 5, 4, 3, 18)
+    with torch.no_grad():
+        once = native.run(cell, weights, x, None, state).y
+        native.run(cell, weights, x[:2, :1], None, tuple(s[:2] for s in state))
+        torch.testing.assert_close(native.run(cell, weights, x, None, state).y, once)
+        torch.testing.assert_close(once, reference.run(cell, weights, x, None, state).y, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -170,6 +189,10 @@ def test_a_stream_equals_the_layer(cell, residual):
     torch.testing.assert_close(stream.step(x[[1, 3], 4]), y[[1, 3], 4])
     stream.reset()
     torch.testing.assert_close(stream.step(x[[1, 3], 0]), y[[1, 3], 0])
+    if cell.options.get("reset") != "before":
+        for rows in ([1, 0], [0, 2], [-1, 0]):
+            with pytest.raises(EngineError, match="ascending int64 below 2"):
+                stream.keep(torch.tensor(rows))
     with pytest.raises(ConfigError, match="holds 2 sequences"):
         stream.state = last
 
@@ -186,7 +209,7 @@ def test_refusals():
     many = x[:1, :1].expand(2**20, 2**20, 4)
     with pytest.raises(EngineError, match="too large for one call"):
         calls.forward(index, weights, many, None, torch.zeros(1, 1, 5).expand(2, 2**20, 5), False)
-    with pytest.raises(EngineError, match=r"takes float32 of shape \(1, 4\)"):
+    with pytest.raises(EngineError, match=r"takes float32 of \(1, 4\) on the CPU"):
         unspool.LSTM(4, 5).eval().stream().step(torch.zeros(1, 3))
     for wrong in ([*weights[:1], *weights[1:2], weights.b[:, :4], *weights[3:]], [weights.W.double(), *weights[1:]]):
         with pytest.raises(EngineError, match="the native engine expects"):

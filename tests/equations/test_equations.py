@@ -56,9 +56,10 @@ def check(cell):
     expected = torch.autograd.grad(loss, [given[n] for n in leaves], allow_unused=True)
     # as the kernels do it: from the kept values, the states before and after, and the parameters alone
     with torch.no_grad():
-        at_hand = {node: given[node] for node in (*equation.state, *equation.parameters)}
+        at_hand = {}
         at_hand |= zip(gradient.kept, evaluate(gradient.kept, given), strict=True)
-        at_hand |= {node: value for node, value in zip(equation.new, truth, strict=True) if node.op not in ("input", "constant")}
+        at_hand |= {node: value for node, value in zip(equation.new, truth, strict=True) if node.op != "constant"}
+        at_hand |= {node: given[node] for node in (*equation.state, *equation.parameters)}
         at_hand |= zip(gradient.adjoints, adjoints, strict=True)
         found = evaluate((*gradient.slots, *gradient.state, *gradient.parameters), at_hand)
     for f, e in zip(found, expected, strict=True):
@@ -124,6 +125,17 @@ def test_random_cells(pair):
             ) + second * state.c + state.a
 
     check(Random())
+
+
+def test_a_bare_gate_as_state():
+    class Bare(Cell):
+        state, gates = ("a", "c"), ("g", "k")
+
+        def step(self, gate, state):
+            return gate.g, ops.tanh(gate.g) * state.a + gate.k
+
+    check(Bare())
+    assert "backward" in emit(Bare(), "Bare")
 
 
 def test_equal_expressions_are_one():

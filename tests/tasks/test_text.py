@@ -210,7 +210,7 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
     assert (tweets.unit, tweets.subwords, tweets.tied, tweets.embedding) == ("subwords", 2000, True, 256)
     assert (play.unit, play.subwords, play.tied, play.window) == ("characters", 0, False, 100)
     assert settled(9_000_000, False).unit == "subwords"
-    assert settled(300_000, False).dropout > play.dropout > settled(300_000_000, False).dropout == 0.1
+    assert settled(300_000, False).dropout > play.dropout > settled(30_000_000, False).dropout == 0
     given = {"dropout": 0.0, "recurrent_dropout": 0.0, "embedding": 7, "window": 9, "tied": False, "weight_decay": 0.0, "batch": 5}
     kept = settled(100_000, True, **given)
     assert {name: getattr(kept, name) for name in given} == given

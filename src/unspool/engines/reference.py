@@ -61,13 +61,13 @@ def _advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tup
     """The equation, given W x<t> + b as (B, G, H)."""
     used = cell.products
     read = state[cell.fed_back]
+    through = (read @ weights.U.flatten(0, 1).T).view(len(read), *weights.U.shape[:2])  # U s<t-1> of all gates
 
     def gate(index: int, name: str) -> Gate:
         x = product[:, index]
         if name not in used.recurrent:
             return Gate(x, None, lambda v: x)
-        U = weights.U[used.recurrent.index(name)]
-        h = read @ U.T
+        U, h = weights.U[used.recurrent.index(name)], through[:, used.recurrent.index(name)]
         if name in used.split:
             h = h + weights.b_h[used.split.index(name)]
         return Gate(x, h, lambda v: x + v @ U.T)

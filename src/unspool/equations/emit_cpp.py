@@ -14,7 +14,7 @@ from unspool.cells import CELLS, Cell
 from unspool.equations.derive import derive
 from unspool.equations.graph import Node, in_order
 from unspool.equations.trace import trace
-from unspool.errors import CellError, ConfigError
+from unspool.errors import CellError
 
 __all__ = ["built_in", "emit", "library"]
 
@@ -57,7 +57,7 @@ def emit(cell: Cell, struct: str) -> str:
         {slot.node: f"z[{i}]" for i, slot in enumerate(slots)} | before | weights,
         [(f"n[{i}]", node) for i, node in enumerate(equation.new)] + [(f"k[{i}]", node) for i, node in enumerate(gradient.kept)],
     )
-    after = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op not in ("input", "constant")}
+    after = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op != "constant"}
     kept = {node: f"k[{i}]" for i, node in enumerate(gradient.kept)}
     backward = _lines(
         {node: f"d[{i}]" for i, node in enumerate(gradient.adjoints)} | after | before | weights | kept,
@@ -127,7 +127,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except TypeError:
-        raise ConfigError("expected the name of the file to write") from None
+    if len(sys.argv) != 2:
+        sys.exit("expected the name of the file to write")
+    main(sys.argv[1])

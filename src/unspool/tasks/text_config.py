@@ -76,17 +76,16 @@ def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfi
 
 
 def sized(config: TextConfig, *, symbols: int) -> TextConfig:
-    """The network and its training, settled by how often the data will be read: the more often, the more dropout and decay."""
+    """The network and its training, settled by the number of symbols to train on: the fewer, the more dropout and decay."""
     characters = config.unit == "characters"
-    passes = config.epochs or seconds(config.budget) * _RATE / symbols
-    dropout = _by(passes, {2: 0.1, 5: 0.25, 20: 0.4}, 0.6)
+    dropout = _by(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1})
     settled = {
         "embedding": 64 if characters else 256,
         "tied": not characters,
         "dropout": dropout,
-        "input_dropout": dropout / (5 if characters else 2),
-        "recurrent_dropout": _by(passes, {2: 0.0, 5: 0.1, 20: 0.25}, 0.4),
-        "weight_decay": _by(passes, {20: 0.01}, 0.1),
+        "input_dropout": dropout / (3 if characters else 2),
+        "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.15} if characters else {})}),
+        "weight_decay": _by(symbols, {700_000: 0.1}, 0.01),
         "window": 100 if characters else 64,
         "batch": 800 if config.corpus == "documents" else 1600 if characters else 1024,
     }
@@ -96,9 +95,6 @@ def sized(config: TextConfig, *, symbols: int) -> TextConfig:
     return replace(config, **{name: value for name, value in settled.items() if getattr(config, name) == left_open[name]})
 
 
-_RATE = 10_000  # symbols a second on a small machine; a fixed guess, so that the same options always make the same network
-
-
-def _by(value: float, table: dict[float, float], beyond: float) -> float:
+def _by(value: int, table: dict[int, float], beyond: float = 0.0) -> float:
     """The entry of the first bound above the value."""
     return next((entry for bound, entry in table.items() if value < bound), beyond)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import CELLS, Cell
+from unspool.engines import reference
 from unspool.engines.native.calls import backward, forward, packed, saved_size
 from unspool.engines.native.library import isa, loaded, missing, peak
 from unspool.engines.native.stream import Stream
@@ -46,11 +47,13 @@ def run(
     trace: Sequence[str] = (),
 ) -> Ran:
     """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace."""
+    if len(x) == 0:  # nothing to do, and the library takes no empty batch
+        return reference.run(cell, weights, x, lengths, state, reverse=reverse, trace=trace)
     index = loaded().cells[repr(cell)]
     states = torch.stack(state)
     if trace:
         y, last, traced = forward(index, [*weights], x, lengths, states, reverse, trace=_places(cell, trace))[:3]
-        if torch.is_grad_enabled():
+        if _differentiated(weights, x, states):
             y, last = _run(index, weights, x, lengths, states, reverse)
         return Ran(y, tuple(last.unbind()), dict(zip(trace, traced.unbind(), strict=True)))
     y, last = _run(index, weights, x, lengths, states, reverse)
@@ -63,11 +66,15 @@ def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
 
 
 def _run(cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, state, *weights)):
+    if _differentiated(weights, x, state):
         return _recurrence(cell, *weights, x, lengths, state, reverse, True)[:2]
     if torch.compiler.is_compiling():
         return _recurrence(cell, *weights, x, lengths, state, reverse, False)[:2]
     return forward(cell, [*weights], x, lengths, state, reverse, kept=packed(weights))[:2]
+
+
+def _differentiated(weights: Weights, x: Tensor, state: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in (x, state, *weights))
 
 
 def _places(cell: Cell, names: Sequence[str]) -> list[tuple[str, int]]:
@@ -95,9 +102,10 @@ def _recurrence(
 @_recurrence.register_fake
 def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):
     size = saved_size(cell, *(int(n) for n in (*x.shape, W.shape[1]))) if save else 0
-    return x.new_empty(x.shape[0], x.shape[1], W.shape[1]), torch.empty_like(state), x.new_empty(size)
+    return x.new_empty(x.shape[0], x.shape[1], W.shape[1]), state.new_empty(state.shape), x.new_empty(size)
 
 
+# It overwrites `saved`, but fills it again for a second pass, so to its caller it looks as if it did not.
 @torch.library.custom_op("unspool::recurrence_backward", mutates_args=())
 def _recurrence_backward(
     dy: Tensor | None,
@@ -121,8 +129,7 @@ def _recurrence_backward(
 
 @_recurrence_backward.register_fake
 def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too):
-    dx = torch.empty_like(x) if input_too else x.new_empty(0)
-    return dx, *(torch.empty_like(t) for t in (W, U, b, b_h, p, state))
+    return x.new_empty(x.shape if input_too else 0), *(t.new_empty(t.shape) for t in (W, U, b, b_h, p, state))
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from unspool.engines.native.library import Buffer, Problem, call, each, loaded, sizes
 from unspool.engines.weights import Weights
@@ -25,22 +26,23 @@ class Packed:
         self.versions, self.sample = versions, sample
         self.buffer: Buffer | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy of the tensor, or a pickled one, goes without
-        return type(None), ()
+
+_kept = WeakTensorKeyDictionary()
 
 
-def packed(weights: Weights) -> Packed:
-    """What is kept with W between calls; filled by the first call, thrown away when a weight has changed.
+def packed(weights: Weights) -> Packed | None:
+    """What is kept for these parameters between calls; filled by the first call, thrown away when they have changed.
 
-    A tensor's version does not tell of torch's fused optimizers, which change weights without raising it; so a sample of the values
-    is compared too.
+    A tensor's version does not tell of torch's fused optimizers, which change weights without raising it, so a sample of a thousand
+    values is compared too. Only a change of a few values behind autograd's back (`W.data[0, 0, 0] = 1`) goes unseen.
     """
+    if not all(isinstance(t, torch.nn.Parameter) for t in weights):
+        return None
     versions = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in weights)
-    sample = torch.cat([t.detach().flatten()[:: max(1, t.numel() // 32)] for t in weights])
-    kept = getattr(weights.W, "_unspool_packed", None)
+    sample = torch.cat([t.detach().flatten()[:: t.numel() // 1024 | 1] for t in weights])
+    kept = _kept.get(weights.W)
     if kept is None or kept.versions != versions or not torch.equal(kept.sample, sample):
-        kept = Packed(versions, sample)
-        weights.W._unspool_packed = kept  # type: ignore[attr-defined]
+        kept = _kept[weights.W] = Packed(versions, sample)
     return kept
 
 
@@ -73,13 +75,14 @@ def forward(
     if saved is None:
         saved = Buffer(need.saved + _TAIL).tensor()
         saved[-2] = q.threads
-    panels = (kept and kept.buffer) or Buffer(need.weights)
-    q.packed = bool(kept and kept.buffer)
+    ready = kept.buffer if kept else None  # read once: another thread may fill it meanwhile
+    panels = ready or Buffer(need.weights)
+    q.packed = ready is not None
     q.work, q.saved, q.weights, q.y = work.address, saved.data_ptr(), panels.address, y.data_ptr()
     each(q.last, last)
     call("unspool_forward", q)
     _consumed(saved).value = 0
-    if kept:
+    if kept and not ready:
         kept.buffer = panels
     return y, last, traced, saved if save else x.new_empty(0)
 

@@ -23,6 +23,7 @@ REASONS = {
     1: "every size must be at least 1",
     2: "the sizes are too large for one call",
     3: "a length lies outside 0 .. T",
+    4: "there is not enough memory",
 }
 
 
@@ -76,7 +77,8 @@ class Library(NamedTuple):
 
 def _load() -> Library:
     homes = [Path(__file__).parent.parent, Path(sysconfig.get_path("platlib")) / "unspool"]
-    places = [Path(os.environ.get("UNSPOOL_LIBRARY", "none")), *(home / "_native" / "libunspool.so" for home in homes)]
+    asked = os.environ.get("UNSPOOL_LIBRARY")
+    places = [Path(asked)] if asked else [home / "_native" / "libunspool.so" for home in homes]
     found = [place for place in places if place.exists()]
     if not found:
         return Library(
@@ -84,7 +86,9 @@ def _load() -> Library:
         )
     try:
         handle = ctypes.CDLL(str(found[0]))
-    except OSError as error:
+        if handle.unspool_problem_size() != ctypes.sizeof(Problem):
+            return Library(missing="its library is of another version; install the package again")
+    except (OSError, AttributeError) as error:
         return Library(missing=f"its library cannot be loaded ({error})")
     for function in ("unspool_forward", "unspool_backward"):
         getattr(handle, function).argtypes = [POINTER(Problem)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -39,19 +40,18 @@ class Stream:
 
     def step(self, x: Tensor) -> Tensor:
         """x (B, D) in float32 to y (B, H)."""
-        if x.shape != (self.batch, self._sizes[0]) or x.dtype != torch.float32:
-            raise EngineError(
-                f"this stream takes float32 of shape ({self.batch}, {self._sizes[0]}), got {x.dtype} of {tuple(x.shape)}"
-            )
+        if x.shape != (self.batch, self._sizes[0]) or x.dtype != torch.float32 or x.device.type != "cpu":
+            wanted = f"({self.batch}, {self._sizes[0]}) on the CPU"
+            raise EngineError(f"this stream takes float32 of {wanted}, got {x.dtype} of {tuple(x.shape)} on {x.device}")
         x = x.detach().contiguous()
-        y = torch.empty(self.batch, self._sizes[1])
+        y = x.new_empty(self.batch, self._sizes[1])
         self._handle.unspool_stream_step(self._stream, x.data_ptr(), y.data_ptr())
         return y
 
     @property
     def state(self) -> State:
         """A copy of the states, (L, B, H) each."""
-        states = torch.empty(self._states, self._layers, self.batch, self._sizes[1])
+        states = torch.empty(self._states, self._layers, self.batch, self._sizes[1], dtype=torch.float32, device="cpu")
         for k in range(self._states):
             for layer in range(self._layers):
                 self._handle.unspool_stream_get(self._stream, layer, k, states[k, layer].data_ptr())
@@ -60,11 +60,13 @@ class Stream:
     @state.setter
     def state(self, state: State) -> None:
         for k, whole in enumerate(state):
-            for layer, part in enumerate(whole.to(torch.float32).contiguous().unbind()):
+            for layer, part in enumerate(whole.to("cpu", torch.float32).contiguous().unbind()):
                 self._handle.unspool_stream_set(self._stream, layer, k, part.data_ptr())
 
     def keep(self, rows: Tensor) -> None:
         """Goes on with these rows (n,), ascending, alone."""
-        rows = rows.to(torch.int64).contiguous()
+        rows = rows.to("cpu").contiguous()
+        if rows.dtype != torch.int64 or not all(a < b for a, b in pairwise([-1, *rows.tolist(), self.batch])):
+            raise EngineError(f"a stream of {self.batch} keeps rows given as ascending int64 below {self.batch}, got {rows}")
         self._handle.unspool_stream_keep(self._stream, rows.data_ptr(), len(rows))
         self.batch = len(rows)
