@@ -73,7 +73,7 @@ def test_evaluate_and_score(model, capsys):
 
 def test_info_says_which_engine_serves_which_cell(capsys):
     assert cli("info") == 0
-    assert "torch has no GRU(reset='none')" in capsys.readouterr().out
+    assert "torch has no GRU(reset='before')" in capsys.readouterr().out
     assert cli("info", "--json") == 0
     assert json.loads(capsys.readouterr().out)["engine of each cell"]["LSTM()"] == "torch"
 
