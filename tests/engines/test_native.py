@@ -10,12 +10,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import library as operators
 
 import unspool
 from unspool import engines
 from unspool.cells import GRU, LSTM, RNN
 from unspool.engines import Weights, native, reference
-from unspool.engines.native import calls, library
+from unspool.engines.native import binding, calls
 from unspool.equations.emit_cpp import built_in
 from unspool.errors import ConfigError, EngineError
 from unspool.layers import Recurrent
@@ -81,7 +82,7 @@ def test_functions_within_two_ulp():
         truths = [np.exp(wide), np.where(wide < 0, small, 1.0) / (1 + small), np.tanh(wide), np.log(wide)]
         for which, truth in enumerate(truths):
             y = np.empty_like(x)
-            library.loaded().handle.unspool_function(which, x.ctypes.data, y.ctypes.data, len(x))
+            binding.loaded().handle.unspool_function(which, x.ctypes.data, y.ctypes.data, len(x))
             expected = truth.astype(np.float32)
             finite = np.isfinite(expected)
             np.testing.assert_array_equal(y[~finite & ~np.isnan(x)], expected[~finite & ~np.isnan(x)])
@@ -124,8 +125,8 @@ def test_backward_twice_and_operators():
     once = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()], retain_graph=True)
     twice = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()])
     torch.testing.assert_close(once, twice)
-    arguments = (library.loaded().cells["GRU()"], *leaves[:5], x, torch.tensor([6, 2, 0, 3]), torch.stack(leaves[6:]), False, True)
-    torch.library.opcheck(
+    arguments = (binding.loaded().cells["GRU()"], *leaves[:5], x, torch.tensor([6, 2, 0, 3]), torch.stack(leaves[6:]), False, True)
+    operators.opcheck(
         torch.ops.unspool.recurrence, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
     )
 
@@ -202,7 +203,7 @@ def test_refusals():
     for lengths in ([1, 4], [-1, 2]):
         with pytest.raises(EngineError, match=r"a length lies outside 0 .. T"):
             native.run(LSTM(), weights, x, torch.tensor(lengths), state)
-    index = library.loaded().cells["LSTM()"]
+    index = binding.loaded().cells["LSTM()"]
     huge = x[:1, :1].expand(2**31, 1, 4)
     with pytest.raises(EngineError, match="too large for one call"):
         calls.forward(index, weights, huge, None, torch.zeros(1, 1, 5).expand(2, 2**31, 5), False)
@@ -250,8 +251,8 @@ def test_without_the_library_another_engine_serves():
     code = """
 import torch, unspool
 from unspool.engines import native
-from unspool.engines.native import library
-library._library = library.Library(missing="it was not built")
+from unspool.engines.native import binding
+binding._library = binding.Library(missing="it was not built")
 print(unspool.engines.choose(unspool.cells.LSTM(), torch.device("cpu"), torch.float32).name, native.isa())
 unspool.LSTM(2, 3).stream().step(torch.zeros(1, 2))
 """

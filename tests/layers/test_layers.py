@@ -15,8 +15,8 @@ STACKS = [
     {"cell": "lstm", "layers": 2},
     {"cell": "gru", "layers": 2, "residual": True},
     {"cell": "rnn"},
-    {"cell": unspool.layers.cells.GRU("none"), "layers": 2},
-    {"cell": unspool.layers.cells.LSTM("cell", peepholes=True)},
+    {"cell": unspool.cells.GRU("none"), "layers": 2},
+    {"cell": unspool.cells.LSTM("cell", peepholes=True)},
 ]
 
 

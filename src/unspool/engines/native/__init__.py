@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch import library as operators
 
 from unspool.cells import CELLS, Cell
 from unspool.engines import reference
+from unspool.engines.native.binding import isa, loaded, missing, peak
 from unspool.engines.native.calls import backward, forward, packed, saved_size
-from unspool.engines.native.library import isa, loaded, missing, peak
 from unspool.engines.native.stream import Stream
 from unspool.engines.weights import Ran, State, Weights
 
@@ -81,7 +82,7 @@ def _places(cell: Cell, names: Sequence[str]) -> list[tuple[str, int]]:
     return [("states", cell.state.index(n)) if n in cell.state else ("gates", cell.gates.index(n)) for n in names]
 
 
-@torch.library.custom_op("unspool::recurrence", mutates_args=())
+@operators.custom_op("unspool::recurrence", mutates_args=())
 def _recurrence(
     cell: int,
     W: Tensor,
@@ -106,7 +107,7 @@ def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):
 
 
 # It overwrites `saved`, but fills it again for a second pass, so to its caller it looks as if it did not.
-@torch.library.custom_op("unspool::recurrence_backward", mutates_args=())
+@operators.custom_op("unspool::recurrence_backward", mutates_args=())
 def _recurrence_backward(
     dy: Tensor | None,
     d_last: Tensor | None,

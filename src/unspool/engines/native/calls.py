@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from unspool.engines.native.library import Buffer, Problem, call, each, loaded, sizes
+from unspool.engines.native.binding import Buffer, Problem, call, each, loaded, sizes
 from unspool.engines.weights import Weights
 from unspool.errors import EngineError
 

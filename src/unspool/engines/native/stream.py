@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engines.native.library import Problem, loaded
+from unspool.engines.native.binding import Problem, loaded
 from unspool.engines.weights import State, Weights
 from unspool.errors import EngineError
 

@@ -1,23 +1,23 @@
-"""Where a cell meets an engine: `Recurrent` and its named forms, to be used inside any `torch.nn.Module`; and attention."""
+"""Where a cell meets an engine: `Recurrent` and its named forms, to be used inside any `torch.nn.Module`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool import cells, engines
 from unspool.cells import Cell
-from unspool.engines import State, Weights, native
+from unspool.engines import State, Weights
 from unspool.engines import torch as torch_engine
 from unspool.errors import ConfigError
+from unspool.layers.parts import dropout, variational_dropout
+from unspool.layers.stream import Stream
 from unspool.sequences import mask
 
-__all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "Stream", "dropout", "variational_dropout"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
 
 
 class Recurrence(nn.Module):
@@ -214,57 +214,6 @@ class Recurrent(nn.Module):
         return module.to(self.stack[0].W)  # type: ignore[arg-type]
 
 
-class Stream:
-    """A stack that goes step by step in constant memory, its states inside; made by `Recurrent.stream`.
-
-    On the CPU and in evaluation the native engine holds the weights packed; else the layers' own `step` is called. Nothing is
-    differentiated.
-    """
-
-    def __init__(self, layers: Recurrent, batch: int):
-        self._layers = layers
-        first: Any = layers.stack[0]
-        engine = engines.choose(layers.cell, first.W.device, first.W.dtype, first.engine).name
-        fits = engine == "native" and not layers.training
-        weights = [layer.weights() for layer in layers.stack] if fits else []  # type: ignore[operator]
-        self._native = native.Stream(layers.cell, weights, batch, layers.residual) if fits else None
-        self._state = () if fits else layers.zero_state(batch, first.W)
-
-    @torch.no_grad()
-    def step(self, x: Tensor) -> Tensor:
-        """x (B, D) to y (B, H)."""
-        if self._native:
-            return self._native.step(x)
-        y, self._state = self._layers.step(x, self._state)
-        return y
-
-    @property
-    def state(self) -> State:
-        """What travels through time, (L, B, H) for each of the cell's states; can be set."""
-        return self._native.state if self._native else self._state
-
-    @state.setter
-    def state(self, state: State) -> None:
-        state = self._layers._checked(state, state[0].shape[1] if state and state[0].ndim == 3 else 0)
-        if state[0].shape[1] != self.state[0].shape[1]:
-            raise ConfigError(f"this stream holds {self.state[0].shape[1]} sequences, and the given state {state[0].shape[1]}")
-        if self._native:
-            self._native.state = state
-        else:
-            self._state = state
-
-    def reset(self) -> None:
-        """Back to the state before the first step."""
-        self.state = tuple(torch.zeros_like(s) for s in self.state)
-
-    def keep(self, rows: Tensor) -> None:
-        """Goes on with these sequences (n,), in ascending order, alone."""
-        if self._native:
-            self._native.keep(rows)
-        else:
-            self._state = tuple(s[:, rows] for s in self._state)
-
-
 class _Named(Recurrent):
     kind: type[Cell]
 
@@ -292,60 +241,3 @@ class LSTM(_Named):
     """`Recurrent` with an LSTM cell; takes `feedback="hidden" | "cell"`, `peepholes` and the options of `Recurrent`."""
 
     kind = cells.LSTM
-
-
-def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Sets a share of x to 0 and scales up the rest. As `torch.nn.functional.dropout`, but four decisions to a random number on the
-    CPU, where those numbers are what takes the time; the share is exact to 1 / 65536."""
-    if not training or not share:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, share)
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= min(round(share * 65536), 65535) - 32768
-    return x * kept.to(x.dtype).mul_(1 / (1 - share))
-
-
-def variational_dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Dropout on x (B, T, D) with one mask for all steps of a sequence (Gal & Ghahramani 2016)."""
-    if not training or not share:
-        return x
-    return x * dropout(torch.ones_like(x[:, :1]), share, training)
-
-
-class Embedding(nn.Embedding):
-    """Ids (B, T) to learned vectors (B, T, D)."""
-
-    def __init__(self, symbols: int, size: int):
-        super().__init__(symbols, size)
-        nn.init.normal_(self.weight, std=1 / math.sqrt(size))
-
-
-class OneHot(nn.Module):
-    """Ids (B, T) to vectors (B, T, V) of zeros with a single one, at the symbol's place in the vocabulary."""
-
-    def __init__(self, symbols: int):
-        super().__init__()
-        self.embedding_dim = symbols
-        self.register_buffer("_as", torch.zeros(()), persistent=False)  # carries the dtype and device
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return F.one_hot(ids, self.embedding_dim).to(self._as)  # type: ignore[arg-type]
-
-
-class Attention(nn.Module):
-    """Where to look: queries (B, T, H) over a memory (B, S, M) of true lengths (B,).
-
-    Multiplicative attention (Luong et al. 2015): score = q W m / sqrt(M), weights by softmax over the true steps, context the
-    weighted mean. Returns tanh(V [query; context]) (B, T, H) and the weights (B, T, S).
-    """
-
-    def __init__(self, query_size: int, memory_size: int):
-        super().__init__()
-        self.score = nn.Linear(query_size, memory_size, bias=False)
-        self.combine = nn.Linear(query_size + memory_size, query_size)
-
-    def forward(self, query: Tensor, memory: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        scores = self.score(query) @ memory.transpose(1, 2) / math.sqrt(memory.shape[2])
-        weights = scores.masked_fill(~inside[:, None], -math.inf).softmax(dim=2)
-        return torch.tanh(self.combine(torch.cat([query, weights @ memory], dim=2))), weights

@@ -1,0 +1,7 @@
+"""Layers: a cell run by an engine, inside any `torch.nn.Module`; streams; and what stands around them."""
+
+from unspool.layers.parts import Attention, Embedding, OneHot, dropout, variational_dropout
+from unspool.layers.recurrent import GRU, LSTM, RNN, Recurrent
+from unspool.layers.stream import Stream
+
+__all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "Stream", "dropout", "variational_dropout"]

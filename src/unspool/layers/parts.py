@@ -1,0 +1,68 @@
+"""What stands around a recurrent stack: dropouts, embeddings, attention."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Attention", "Embedding", "OneHot", "dropout", "variational_dropout"]
+
+
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Sets a share of x to 0 and scales up the rest. As `torch.nn.functional.dropout`, but four decisions to a random number on the
+    CPU, where those numbers are what takes the time; the share is exact to 1 / 65536."""
+    if not training or not share:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, share)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= min(round(share * 65536), 65535) - 32768
+    return x * kept.to(x.dtype).mul_(1 / (1 - share))
+
+
+def variational_dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Dropout on x (B, T, D) with one mask for all steps of a sequence (Gal & Ghahramani 2016)."""
+    if not training or not share:
+        return x
+    return x * dropout(torch.ones_like(x[:, :1]), share, training)
+
+
+class Embedding(nn.Embedding):
+    """Ids (B, T) to learned vectors (B, T, D)."""
+
+    def __init__(self, symbols: int, size: int):
+        super().__init__(symbols, size)
+        nn.init.normal_(self.weight, std=1 / math.sqrt(size))
+
+
+class OneHot(nn.Module):
+    """Ids (B, T) to vectors (B, T, V) of zeros with a single one, at the symbol's place in the vocabulary."""
+
+    def __init__(self, symbols: int):
+        super().__init__()
+        self.embedding_dim = symbols
+        self.register_buffer("_as", torch.zeros(()), persistent=False)  # carries the dtype and device
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.one_hot(ids, self.embedding_dim).to(self._as)  # type: ignore[arg-type]
+
+
+class Attention(nn.Module):
+    """Where to look: queries (B, T, H) over a memory (B, S, M) of true lengths (B,).
+
+    Multiplicative attention (Luong et al. 2015): score = q W m / sqrt(M), weights by softmax over the true steps, context the
+    weighted mean. Returns tanh(V [query; context]) (B, T, H) and the weights (B, T, S).
+    """
+
+    def __init__(self, query_size: int, memory_size: int):
+        super().__init__()
+        self.score = nn.Linear(query_size, memory_size, bias=False)
+        self.combine = nn.Linear(query_size + memory_size, query_size)
+
+    def forward(self, query: Tensor, memory: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.score(query) @ memory.transpose(1, 2) / math.sqrt(memory.shape[2])
+        weights = scores.masked_fill(~inside[:, None], -math.inf).softmax(dim=2)
+        return torch.tanh(self.combine(torch.cat([query, weights @ memory], dim=2))), weights

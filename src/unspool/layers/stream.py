@@ -1,0 +1,68 @@
+"""A stack that goes step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from unspool import engines
+from unspool.engines import State, native
+from unspool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unspool.layers.recurrent import Recurrent
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """A stack that goes step by step in constant memory, its states inside; made by `Recurrent.stream`.
+
+    On the CPU and in evaluation the native engine holds the weights packed; else the layers' own `step` is called. Nothing is
+    differentiated.
+    """
+
+    def __init__(self, layers: Recurrent, batch: int):
+        self._layers = layers
+        first: Any = layers.stack[0]
+        engine = engines.choose(layers.cell, first.W.device, first.W.dtype, first.engine).name
+        fits = engine == "native" and not layers.training
+        weights = [layer.weights() for layer in layers.stack] if fits else []  # type: ignore[operator]
+        self._native = native.Stream(layers.cell, weights, batch, layers.residual) if fits else None
+        self._state = () if fits else layers.zero_state(batch, first.W)
+
+    @torch.no_grad()
+    def step(self, x: Tensor) -> Tensor:
+        """x (B, D) to y (B, H)."""
+        if self._native:
+            return self._native.step(x)
+        y, self._state = self._layers.step(x, self._state)
+        return y
+
+    @property
+    def state(self) -> State:
+        """What travels through time, (L, B, H) for each of the cell's states; can be set."""
+        return self._native.state if self._native else self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        state = self._layers._checked(state, state[0].shape[1] if state and state[0].ndim == 3 else 0)
+        if state[0].shape[1] != self.state[0].shape[1]:
+            raise ConfigError(f"this stream holds {self.state[0].shape[1]} sequences, and the given state {state[0].shape[1]}")
+        if self._native:
+            self._native.state = state
+        else:
+            self._state = state
+
+    def reset(self) -> None:
+        """Back to the state before the first step."""
+        self.state = tuple(torch.zeros_like(s) for s in self.state)
+
+    def keep(self, rows: Tensor) -> None:
+        """Goes on with these sequences (n,), in ascending order, alone."""
+        if self._native:
+            self._native.keep(rows)
+        else:
+            self._state = tuple(s[:, rows] for s in self._state)
