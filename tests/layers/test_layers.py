@@ -166,3 +166,13 @@ def test_it_lives_inside_a_users_own_module():
     assert all(p.grad is not None for p in used)
     again = Net()
     again.load_state_dict(net.state_dict())
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    x = torch.ones(200, 500, requires_grad=True)
+    y = unspool.layers.dropout(x, 0.3, True)
+    y.sum().backward()
+    assert (y == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert y.mean().item() == pytest.approx(1, abs=0.01)
+    assert torch.equal(x.grad, y)
+    assert unspool.layers.dropout(x, 0.3, False) is x
