@@ -7,7 +7,7 @@ constexpr int REGISTERS = LANES == 16 ? 24 : 12;  // for sums; the rest hold ope
 constexpr int MOST_PANELS = 4;
 constexpr int WIDE = LANES == 16 ? 2 : 1;  // panels at once where rows are many
 constexpr int AHEAD = 32;                  // rows of a panel that are fetched before they are needed
-constexpr int K_CHUNK = 32;                // blocks of k whose panel stays in the first cache
+constexpr int DEEP = 8;                    // blocks of k that one sum goes over: sums of sums are more exact than one long sum
 
 static constexpr int most_rows(int panels) { return REGISTERS / (panels * NV) > 12 ? 12 : REGISTERS / (panels * NV); }
 
@@ -16,6 +16,8 @@ struct Operands {
   const float* a;
   const int64_t* offsets;
   int64_t blocks;    // of k
+  int64_t whole;     // blocks before those that hold only `tail` of 16
+  int64_t tail;
   int64_t a_row;     // from row to row, in a and in c; 16 where rows are neighbours
   int64_t c_row;
   const float* panels;
@@ -24,53 +26,60 @@ struct Operands {
   int64_t c_panel;
 };
 
-template <int R, int P, bool NEAR>
-static void product_tile(const Operands& o, int64_t row, int64_t panel, int64_t q0, int64_t q1, const float* bias) {
-  const int64_t a_row = NEAR ? W : o.a_row, c_row = NEAR ? W : o.c_row;
-  float* c = o.c + panel * o.c_panel + row * c_row;
-  V sum[R][P][NV];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; r++)
+// sum += a's rows times `count` rows of P panels, from k = 0 of a block on.
+template <int R, int P>
+static inline void product_block(V (&sum)[R][P][NV], const float* a, int64_t a_row, const float* weights, int64_t panel_stride, int count) {
+#pragma GCC unroll 4
+  for (int k = 0; k < count; k++) {
+    V w[P][NV];
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
-      for (int v = 0; v < NV; v++)
-        sum[r][p][v] = V{};
-  const float* weights = o.panels + panel * o.panel_stride + q0 * W * W;
-  for (int64_t q = q0; q < q1; q++) {
-    const float* a = o.a + o.offsets[q] + row * a_row;
-#pragma GCC unroll 4
-    for (int k = 0; k < W; k++) {
-      V w[P][NV];
+      for (int v = 0; v < NV; v++) w[p][v] = load(weights + p * panel_stride + k * W + v * LANES);
+    for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * panel_stride + (k + AHEAD) * W);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+      const V x = splat<V>(a[r * a_row + k]);
 #pragma GCC unroll 16
       for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
-        for (int v = 0; v < NV; v++) w[p][v] = load(weights + p * o.panel_stride + k * W + v * LANES);
-      for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * o.panel_stride + (k + AHEAD) * W);
-#pragma GCC unroll 16
-      for (int r = 0; r < R; r++) {
-        const V x = splat<V>(a[r * a_row + k]);
-#pragma GCC unroll 16
-        for (int p = 0; p < P; p++)
-#pragma GCC unroll 16
-          for (int v = 0; v < NV; v++) sum[r][p][v] += x * w[p][v];
-      }
+        for (int v = 0; v < NV; v++) sum[r][p][v] += x * w[p][v];
     }
-    weights += W * W;
   }
+}
+
+template <int R, int P, bool NEAR>
+static void product_tile(const Operands& o, int64_t row, int64_t panel, const float* bias) {
+  const int64_t a_row = NEAR ? W : o.a_row, c_row = NEAR ? W : o.c_row;
+  const float* a = o.a + row * a_row;
+  float* c = o.c + panel * o.c_panel + row * c_row;
+  const float* weights = o.panels + panel * o.panel_stride;
+  for (int64_t q = 0; q < o.blocks;) {
+    const int64_t end = q + DEEP < o.blocks ? q + DEEP : o.blocks;
+    V sum[R][P][NV];
 #pragma GCC unroll 16
-  for (int r = 0; r < R; r++)
+    for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
-    for (int p = 0; p < P; p++)
+      for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
-      for (int v = 0; v < NV; v++) {  // added at the end: sums of sums are more exact than one long sum
-        float* to = c + p * o.c_panel + r * c_row + v * LANES;
-        store(to, sum[r][p][v] + load(bias ? bias + (panel + p) * W + v * LANES : to));
-      }
+        for (int v = 0; v < NV; v++) sum[r][p][v] = V{};
+    const float* start = q == 0 ? bias : nullptr;
+    for (; q < end && q < o.whole; q++, weights += W * W) product_block(sum, a + o.offsets[q], a_row, weights, o.panel_stride, W);
+    for (; q < end; q++, weights += W * W) product_block(sum, a + o.offsets[q], a_row, weights, o.panel_stride, int(o.tail));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++)
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; v++) {
+          float* to = c + p * o.c_panel + r * c_row + v * LANES;
+          store(to, sum[r][p][v] + load(start ? start + (panel + p) * W + v * LANES : to));
+        }
+  }
 }
 
 template <int P, bool NEAR>
-static void product_rows(const Operands& o, int64_t rows, int64_t panel, int64_t q0, int64_t q1, const float* bias) {
+static void product_rows(const Operands& o, int64_t rows, int64_t panel, const float* bias) {
   constexpr int most = most_rows(P) ? most_rows(P) : 1;
   int64_t tiles = (rows + most - 1) / most;
   for (int64_t row = 0; tiles; tiles--) {  // tiles of nearly equal heights, for a low one wastes the multipliers
@@ -78,7 +87,7 @@ static void product_rows(const Operands& o, int64_t rows, int64_t panel, int64_t
     switch (height) {
 #define HEIGHT(R) \
   case R: \
-    if constexpr (R <= most) product_tile<R, P, NEAR>(o, row, panel, q0, q1, bias); \
+    if constexpr (R <= most) product_tile<R, P, NEAR>(o, row, panel, bias); \
     break;
       HEIGHT(1) HEIGHT(2) HEIGHT(3) HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
 #undef HEIGHT
@@ -93,17 +102,13 @@ static void product_near(const Operands& o, int64_t rows, int64_t panels, const 
   if (rows <= 0) return;
   int wide = WIDE;
   while (wide < MOST_PANELS && most_rows(wide + 1) >= rows) wide++;
-  for (int64_t q = 0; q < o.blocks || q == 0; q += K_CHUNK) {
-    const int64_t q1 = q + K_CHUNK < o.blocks ? q + K_CHUNK : o.blocks;
-    const float* start = q == 0 ? bias : nullptr;
-    for (int64_t panel = 0; panel < panels;) {
-      const int64_t left = panels - panel, now = left < wide ? left : wide;
-      if (now == 4) product_rows<4, NEAR>(o, rows, panel, q, q1, start);
-      else if (now == 3) product_rows<3, NEAR>(o, rows, panel, q, q1, start);
-      else if (now == 2) product_rows<2, NEAR>(o, rows, panel, q, q1, start);
-      else product_rows<1, NEAR>(o, rows, panel, q, q1, start);
-      panel += now;
-    }
+  for (int64_t panel = 0; panel < panels;) {
+    const int64_t left = panels - panel, now = left < wide ? left : wide;
+    if (now == 4) product_rows<4, NEAR>(o, rows, panel, bias);
+    else if (now == 3) product_rows<3, NEAR>(o, rows, panel, bias);
+    else if (now == 2) product_rows<2, NEAR>(o, rows, panel, bias);
+    else product_rows<1, NEAR>(o, rows, panel, bias);
+    panel += now;
   }
 }
 
@@ -133,6 +138,8 @@ static inline void outer_tile(
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
       for (int v = 0; v < NV; v++) sum[r][p][v] = V{};
+  for (int p = 0; p < P; p++)  // what the sums are added to is far off by now, and is needed at the end
+    for (int r = 0; r < R; r++) __builtin_prefetch(c + p * c_panel + r * W, 1);
   for (; rows != end; rows++) {
     const float* ap = a + rows->step * s.a_step + rows->row * s.a_row;
     const float* bp = b + rows->step * s.b_step + rows->row * s.b_row;
@@ -167,8 +174,8 @@ static inline void outer_tile(
       }
 }
 
-// c (blocks, 16, 16) from one block of a and `blocks` neighbouring blocks of b.
-static void outer(const Sums& s, int64_t a_at, int64_t b_panel, int64_t b0, int64_t b1, const Rows* rows, const Rows* end, float* c, bool first) {
+// c (blocks, 16, 16) from the first `have` of one block of a and `blocks` neighbouring blocks of b.
+static void outer(const Sums& s, int64_t a_at, int64_t have, int64_t b_panel, int64_t b0, int64_t b1, const Rows* rows, const Rows* end, float* c, bool first) {
   const float* a = s.a + a_at;
   for (int64_t block = b0; block < b1;) {
     const float* b = s.b + block * b_panel;
@@ -176,17 +183,17 @@ static void outer(const Sums& s, int64_t a_at, int64_t b_panel, int64_t b0, int6
 #if LANES == 16
     if (block + 2 <= b1) {
       outer_tile<8, 2>(s, a, b, b_panel, rows, end, to, W * W, first);
-      outer_tile<8, 2>(s, a + 8, b, b_panel, rows, end, to + 8 * W, W * W, first);
+      if (have > 8) outer_tile<8, 2>(s, a + 8, b, b_panel, rows, end, to + 8 * W, W * W, first);
       block += 2;
       continue;
     }
     outer_tile<16, 1>(s, a, b, b_panel, rows, end, to, W * W, first);
 #elif LANES == 8
     outer_tile<6, 1>(s, a, b, b_panel, rows, end, to, W * W, first);
-    outer_tile<5, 1>(s, a + 6, b, b_panel, rows, end, to + 6 * W, W * W, first);
-    outer_tile<5, 1>(s, a + 11, b, b_panel, rows, end, to + 11 * W, W * W, first);
+    if (have > 6) outer_tile<5, 1>(s, a + 6, b, b_panel, rows, end, to + 6 * W, W * W, first);
+    if (have > 11) outer_tile<5, 1>(s, a + 11, b, b_panel, rows, end, to + 11 * W, W * W, first);
 #else
-    for (int i = 0; i < W; i += 2) outer_tile<2, 1>(s, a + i, b, b_panel, rows, end, to + i * W, W * W, first);
+    for (int i = 0; i < have; i += 2) outer_tile<2, 1>(s, a + i, b, b_panel, rows, end, to + i * W, W * W, first);
 #endif
     block++;
   }

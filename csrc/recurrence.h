@@ -141,7 +141,7 @@ static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, i
   for (int64_t u = u0; u < u1; u++) {
     const float* bias = plan.b + u * plan.slots * W;
     Operands o{};
-    o.offsets = plan.offset_x, o.blocks = plan.Db, o.a_row = o.c_row = W;
+    o.offsets = plan.offset_x, o.blocks = plan.Db, o.whole = plan.D / W, o.tail = plan.D % W, o.a_row = o.c_row = W;
     o.panels = plan.W + u * plan.by_x * plan.Db * W * W, o.panel_stride = plan.Db * W * W, o.c_panel = block;
     if (plan.B == 1 && !plan.count) {  // the steps are the rows
       o.a = plan.x + t0 * plan.Db * W, o.a_row = plan.Db * W;
@@ -164,7 +164,7 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
   if (!rows) return;
   Operands o{};
   o.a = s_at(plan, cell.fed_back, t, 0) + place * W;
-  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
+  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.whole = plan.H / W, o.tail = plan.H % W, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
   for (int64_t u = u0; u < u1; u++) {
     float* z = z_at(plan, t, u) + place * W;
     const float *s[UNSPOOL_MAX_STATES];
@@ -257,7 +257,8 @@ static void pack_transposed(const Plan& plan, int thread) {
 static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel, const float* zeros) {
   Operands o{};
   o.a = z_at(plan, t, 0) + plan.by_h * plan.B * W + plan.range[range] * W;
-  o.offsets = plan.offset_dh, o.blocks = plan.Hb * (plan.slots - plan.by_h), o.a_row = o.c_row = W;
+  const int64_t nh = plan.slots - plan.by_h;
+  o.offsets = plan.offset_dh, o.blocks = plan.Hb * nh, o.whole = plan.H / W * nh, o.tail = plan.H % W, o.a_row = o.c_row = W;
   o.panel_stride = o.blocks * W * W, o.panels = plan.Ut + u * o.panel_stride, o.c = c, o.c_panel = c_panel;
   product(o, running(plan, t, range), blocks, zeros);
 }
@@ -300,30 +301,38 @@ static void backward_step(const Plan& plan, int thread, int range, int64_t t, in
   }
 }
 
-// The gradient of the weights M (slots [slot0, slot1), against blocks of b): one product over all rows of all steps.
-static void weight_gradient(const Plan& plan, int thread, Sums sums, int64_t slot0, int64_t slot1, int64_t blocks, int64_t b_panel, float* to) {
-  constexpr int64_t DEEP = 384, GROUP = 16;
-  const int64_t slots = slot1 - slot0, block = plan.B * W;
-  int64_t from, end;
-  share(plan.Hb * slots, thread, plan.threads, from, end);
+// The gradient of one kind of weights: of slots [slot0, slot1), against blocks of b.
+struct Gradient {
+  const float* b;
+  int64_t b_step, blocks, slot0, slot1;
+  float* to;
+};
+
+// The gradients of W and U, over all rows of all steps; a run of rows serves both while it is near.
+static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds) {
+  constexpr int64_t LONGEST = 128, GROUP = 32;
+  const int64_t block = plan.B * W, z_step = plan.Hb * plan.slots * block;
   const bool steps_are_rows = plan.B == 1 && !plan.count;
-  if (steps_are_rows) sums.a_row = sums.a_step, sums.b_row = sums.b_step;
-  Rows rows[DEEP];
+  Rows rows[LONGEST];
   bool first = true;
   int64_t t = 0, at = 0;  // how far: step, and row within the step's first range
   int range = 0;
-  for (bool more = true; more;) {
+  for (bool more = true; more; first = false) {
     int64_t n = 0, deep = 0;
     if (steps_are_rows) {
-      const int64_t now = plan.T - at < DEEP ? plan.T - at : DEEP;
-      // a run of steps, each of one row
-      rows[n++] = Rows{0, at, now};
+      const int64_t now = plan.T - at < LONGEST ? plan.T - at : LONGEST;
+      rows[n++] = Rows{0, at, now};  // a run of steps, each of one row
       at += now;
       more = at < plan.T;
     } else {
-      while (t < plan.T && deep < DEEP && n < DEEP) {
-        const int64_t here = running(plan, t, range) - at, now = here < DEEP - deep ? here : DEEP - deep;
-        if (now > 0) rows[n++] = Rows{t, plan.range[range] + at, now}, deep += now, at += now;
+      while (t < plan.T && deep < LONGEST && n < LONGEST) {
+        const int64_t here = running(plan, t, range) - at, now = here < LONGEST - deep ? here : LONGEST - deep;
+        if (now > 0) {
+          const int64_t row = plan.range[range] + at;
+          if (n && rows[n - 1].step == t && rows[n - 1].row + rows[n - 1].count == row) rows[n - 1].count += now;
+          else rows[n++] = Rows{t, row, now};
+          deep += now, at += now;
+        }
         if (now >= here) {
           at = 0;
           if (++range == plan.ranges) range = 0, t++;
@@ -331,12 +340,18 @@ static void weight_gradient(const Plan& plan, int thread, Sums sums, int64_t slo
       }
       more = t < plan.T;
     }
-    for (int64_t g = 0; g < blocks; g += GROUP)
-      for (int64_t a = from; a < end; a++) {
-        const int64_t u = a / slots, slot = slot0 + a % slots;
-        outer(sums, (u * plan.slots + slot) * block, b_panel, g, g + GROUP < blocks ? g + GROUP : blocks, rows, rows + n, to + a * blocks * W * W, first);
-      }
-    first = false;
+    for (int kind = 0; kind < 2; kind++) {
+      const Gradient& k = kinds[kind];
+      const Sums sums{plan.z, k.b, z_step, k.b_step, steps_are_rows ? z_step : W, steps_are_rows ? k.b_step : W};
+      const int64_t slots = k.slot1 - k.slot0;
+      int64_t from, end;
+      share(plan.Hb * slots, thread, plan.threads, from, end);
+      for (int64_t g = 0; g < k.blocks; g += GROUP)
+        for (int64_t a = from; a < end; a++) {
+          const int64_t u = a / slots, slot = k.slot0 + a % slots, g1 = g + GROUP < k.blocks ? g + GROUP : k.blocks;
+          outer(sums, (u * plan.slots + slot) * block, plan.H - u * W, block, g, g1, rows, rows + n, k.to + a * k.blocks * W * W, first);
+        }
+    }
   }
 }
 
@@ -365,7 +380,7 @@ static void input_gradient(const Plan& plan, int thread) {
         for (int range = 0; range < plan.ranges; range++) {
           const int64_t place = plan.range[range], rows = running(plan, t, range);
           Operands o{};
-          o.a = z_at(plan, t, 0) + place * W, o.offsets = plan.offset_dx, o.blocks = plan.Hb * plan.by_x, o.a_row = o.c_row = W;
+          o.a = z_at(plan, t, 0) + place * W, o.offsets = plan.offset_dx, o.blocks = plan.Hb * plan.by_x, o.whole = plan.H / W * plan.by_x, o.tail = plan.H % W, o.a_row = o.c_row = W;
           o.panel_stride = o.blocks * W * W, o.panels = plan.Wt + d * o.panel_stride, o.c = c, o.c_panel = block;
           product(o, rows, panels, zeros);
           for (int64_t p = 0; p < panels; p++)
@@ -428,11 +443,10 @@ static void backward(const Plan& plan, int thread) {
   for (int k = 0; k < cell.states; k++)
     if (q.d_state[k])
       for (int64_t place = from; place < to; place++) state_out(plan, plan.carry[k], q.d_state[k], place);
-  Sums sums{plan.z, plan.x, plan.Hb * plan.slots * block, plan.Db * block, W, W};
-  weight_gradient(plan, thread, sums, 0, plan.by_x, plan.Db, block, plan.dW);
+  const Gradient kinds[] = {{plan.x, plan.Db * block, plan.Db, 0, plan.by_x, plan.dW},
+                            {plan.s[cell.fed_back], plan.Hb * block, plan.Hb, plan.by_h, plan.slots, plan.dU}};
+  weight_gradients(plan, thread, kinds);
   gradient_out(plan, thread, plan.dW, q.dW, plan.D, 0, plan.by_x, plan.cell->gate_of);
-  sums.b = plan.s[cell.fed_back], sums.b_step = plan.Hb * block;
-  weight_gradient(plan, thread, sums, plan.by_h, plan.slots, plan.Hb, block, plan.dU);
   gradient_out(plan, thread, plan.dU, q.dU, plan.H, plan.by_h, plan.slots, plan.cell->product_of);
   if (q.dx) input_gradient(plan, thread);
   if (thread == 0) small_gradients(plan);

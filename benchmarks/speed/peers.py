@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from unspool import cells
@@ -80,8 +85,20 @@ class Loop(nn.Module):
 _FLOAT = 1  # as onnx.TensorProto numbers its types
 
 
-def onnx(cell: Cell, shape: Shape, threads: int) -> Any:
-    """An onnxruntime session of the ONNX operator, or None where the packages or the operator are missing."""
+def int8(cell: Cell, shape: Shape, threads: int, module: nn.Module, x: Tensor) -> dict[str, Callable[[], Any]]:
+    """The peers' dynamic quantization to 8 bits, where they have it for the cell; less exact than what it stands beside."""
+    runs: dict[str, Callable[[], Any]] = {}
+    with warnings.catch_warnings():  # torch announces that another package will take over
+        warnings.simplefilter("ignore")
+        if type(cell).__name__ in ("LSTM", "GRU"):
+            small = torch.ao.quantization.quantize_dynamic(nn.Sequential(module), {type(module)}, torch.qint8)
+            runs["torch dynamic int8"] = lambda: small(x)
+    session = onnx(cell, shape, threads, small=True) if type(cell).__name__ == "LSTM" else None
+    return runs | ({"onnxruntime dynamic int8": session} if session else {})
+
+
+def onnx(cell: Cell, shape: Shape, threads: int, small: bool = False) -> Any:
+    """An onnxruntime session of the ONNX operator, or None where packages or operator are missing. `small`: int8 weights."""
     try:
         onnxruntime, helper, arrays = map(importlib.import_module, ("onnxruntime", "onnx.helper", "onnx.numpy_helper"))
     except ImportError:
@@ -108,7 +125,13 @@ def onnx(cell: Cell, shape: Shape, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    serialized = model.SerializeToString()
+    if small:
+        quantization = importlib.import_module("onnxruntime.quantization")
+        with tempfile.TemporaryDirectory() as folder:
+            quantization.quantize_dynamic(model, Path(folder) / "small.onnx")
+            serialized = (Path(folder) / "small.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     feed = {"X": rng.standard_normal((shape.T, shape.B, shape.D)).astype(np.float32)}
     feed |= {s: np.zeros((1, shape.B, shape.H), np.float32) for s in states}
     return lambda: session.run(None, feed)

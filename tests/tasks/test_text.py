@@ -74,10 +74,14 @@ def test_running_text_is_evaluated_with_its_state_carried(made):
     ids = torch.from_numpy(model.codec.encode(test.read_text("utf-8")))
     inputs = torch.cat([torch.tensor([model.codec.vocabulary.begin]), ids[:-1]])
     with torch.no_grad():
-        nll, _ = model.model.nll(inputs[None], ids[None])
-    assert answer["nats per character"] == pytest.approx(float(nll.mean()), rel=1e-5)
-    assert answer["cold start, nats per character"] > answer["nats per character"]
-    assert answer["state"] == "carried over the whole text"
+        h, _ = model.model(inputs[None])
+        own = model.model.head.nll(h, ids[None])
+        cached = model.model.memory().nll(h, ids[None], own)
+    assert answer["nats per character"] == pytest.approx(float(cached.mean()), rel=1e-4)
+    assert answer["without the cache, nats per character"] == pytest.approx(float(own.mean()), rel=1e-5)
+    assert answer["cold start, nats per character"] > answer["without the cache, nats per character"] > answer["nats per character"]
+    assert answer["state"] == "carried over the whole text, with a cache of 8,000 steps"
+    assert model.score([test.read_text("utf-8")])[0]["log-probability"] == pytest.approx(-float(cached.sum()), rel=1e-4)
 
 
 def test_generating(made):

@@ -31,11 +31,17 @@ def variational_dropout(x: Tensor, share: float, training: bool) -> Tensor:
 
 
 class Embedding(nn.Embedding):
-    """Ids (B, T) to learned vectors (B, T, D)."""
+    """Ids (B, T) to learned vectors (B, T, D) of variance 1.
+
+    The weights are kept sqrt(D) times smaller, so that they may serve as an output's too (Vaswani et al. 2017, section 3.4).
+    """
 
     def __init__(self, symbols: int, size: int):
         super().__init__(symbols, size)
         nn.init.normal_(self.weight, std=1 / math.sqrt(size))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return super().forward(ids) * math.sqrt(self.embedding_dim)
 
 
 class OneHot(nn.Module):

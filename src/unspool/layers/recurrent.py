@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,9 +39,12 @@ class Recurrence(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Glorot-uniform W, orthogonal U, biases 0 except where the cell says otherwise."""
-        for W in self.W:
-            nn.init.xavier_uniform_(W)
+        """Uniform W of variance 1 / D (LeCun et al. 1998), orthogonal U, biases 0 except where the cell says otherwise.
+
+        So inputs of variance 1 give each gate a sum of variance 1, be there few inputs (an embedding of 64) or many.
+        """
+        bound = math.sqrt(3 / self.W.shape[2])
+        nn.init.uniform_(self.W, -bound, bound)
         for U in self.U:
             nn.init.orthogonal_(U)
         self.b_h.zero_()

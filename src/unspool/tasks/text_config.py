@@ -30,6 +30,7 @@ class TextConfig:
     dropout: float | None = None  # on the output and between layers
     input_dropout: float | None = None
     recurrent_dropout: float | None = None  # on the weights U
+    cache: int | None = None  # steps looked up when a running text is read or written (models/cache.py); 0 for none
     budget: str = "30m"
     epochs: float | None = None
     batch: int = 0  # symbols a step
@@ -77,17 +78,18 @@ def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfi
 
 def sized(config: TextConfig, *, symbols: int) -> TextConfig:
     """The network and its training, settled by the number of symbols to train on: the fewer, the more dropout and decay."""
-    characters = config.unit == "characters"
+    characters, documents = config.unit == "characters", config.corpus == "documents"
     dropout = _by(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1})
     settled = {
         "embedding": 64 if characters else 256,
         "tied": not characters,
         "dropout": dropout,
-        "input_dropout": dropout / (3 if characters else 2),
-        "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.15} if characters else {})}),
+        "input_dropout": 0.0 if characters else dropout / 2,
+        "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.25} if characters else {})}),
         "weight_decay": _by(symbols, {700_000: 0.1}, 0.01),
         "window": 100 if characters else 64,
-        "batch": 800 if config.corpus == "documents" else 1600 if characters else 1024,
+        "batch": 800 if documents else 3200 if characters else 1024,
+        "cache": 0 if documents else 8000,
     }
     if config.one_hot:
         settled |= {"embedding": 0, "tied": False}

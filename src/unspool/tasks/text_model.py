@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unspool.codecs.corpus import Corpus
 from unspool.codecs.text import TextCodec
 from unspool.codecs.textfiles import TextFiles
 from unspool.decoding.sampling import Sampling, generate
+from unspool.engines import State
 from unspool.errors import ConfigError, ModelError
 from unspool.layers import Recurrent
 from unspool.models import OneToMany
+from unspool.models.cache import Cache
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import Copy, longest_copies
 from unspool.scoring.metrics import bits, perplexity
@@ -59,6 +62,7 @@ def build(config: TextConfig, codec: TextCodec, device: torch.device, seed: int)
         tied=bool(config.tied),
         input_dropout=config.input_dropout or 0.0,
         dropout=config.dropout or 0.0,
+        cache=config.cache or 0,
     ).to(device)
 
 
@@ -108,7 +112,7 @@ class TextModel(Trained):
         files = TextFiles(data, column=self.config.column, lines=self.documents)
         with tempfile.TemporaryDirectory() as scratch:
             corpus = store(Corpus(Path(scratch), "data", len(self.codec.vocabulary)), files, self.codec, self.documents)
-            nats = self._total(corpus)
+            nats, own = self._total(corpus)
             unit, n = unit_name(self.codec), corpus.characters
             others = {name: total / n for name, total in self._baselines(corpus).items()}
             answer = {
@@ -124,18 +128,28 @@ class TextModel(Trained):
             }
             if not self.documents:
                 answer[f"cold start, nats per {unit}"] = self._cold(corpus) / n
+            if self.config.cache:
+                answer["state"] += f", with a cache of {self.config.cache:,} steps"
+                answer[f"without the cache, nats per {unit}"] = own / n
             corpus.close()
         return answer
 
-    def _total(self, corpus: Corpus) -> float:
-        """The total -log P in nats: documents each from a new state, a running text as one sequence."""
+    def _total(self, corpus: Corpus) -> tuple[float, float]:
+        """The total -log P in nats, and that without the cache: documents each from a new state, a running text as one sequence."""
         feed: Any = Documents(corpus, 8192, longest=1 << 30) if self.documents else RunningText(corpus, 1, 1024)
-        total, state = 0.0, None
+        total, own, state, cache = 0.0, 0.0, None, self.model.memory()
         for batch in feed.epoch(-1):
             moved = batch.to(self.device)
-            nll, state = self.model.nll(moved.inputs, moved.targets, None if batch.fresh else state)
+            nll, plain, state = self._read(moved.inputs, moved.targets, None if batch.fresh else state, cache)
             total += float((nll * moved.inside).double().sum())
-        return total
+            own += float((plain * moved.inside).double().sum())
+        return total, own
+
+    def _read(self, inputs: Tensor, targets: Tensor, state: State | None, cache: Cache | None) -> tuple[Tensor, Tensor, State]:
+        """-log P of each target (B, T) with the cache and without, and the last state."""
+        h, state = self.model(inputs, state)
+        own = self.model.head.nll(h, targets)
+        return cache.nll(h, targets, own) if cache else own, own, state
 
     def _cold(self, corpus: Corpus) -> float:
         """The total -log P in nats of a running text cut into training windows, each from the begin symbol and a new state."""
@@ -167,7 +181,7 @@ class TextModel(Trained):
             targets = np.append(ids, self.codec.vocabulary.end) if self.documents else ids
             inputs = np.append(self.codec.vocabulary.begin, targets)[:-1]
             before, after = (torch.from_numpy(row)[None].to(self.device) for row in (inputs, targets))
-            total = float(self.model.nll(before, after)[0].double().sum()) if len(targets) else 0.0
+            total = float(self._read(before, after, None, self.model.memory())[0].double().sum()) if len(targets) else 0.0
             counted = max(1, self.codec.count(text) + self.documents)
             answers.append({"log-probability": -total, f"nats per {unit_name(self.codec)}": total / counted})
         return answers

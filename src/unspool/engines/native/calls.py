@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from ctypes import c_float
 from typing import Any
@@ -67,7 +68,7 @@ def forward(
     if saved is not None:
         q.threads = int(saved[-2])
     need = sizes(q, False)
-    y, last = x.new_empty(q.B, q.T, q.H), torch.empty_like(state, memory_format=torch.contiguous_format)
+    y, last = _empty(q.B, q.T, q.H), torch.empty_like(state, memory_format=torch.contiguous_format)
     traced = (x.new_zeros if lengths is not None else x.new_empty)(len(trace), q.B, q.T, q.H)
     for (kind, index), part in zip(trace, traced.unbind(), strict=True):
         getattr(q, kind)[index] = part.data_ptr()
@@ -115,9 +116,9 @@ def backward(
     if d_last is not None:
         d_last = d_last.contiguous()
         each(q.d_last, d_last)
-    dx = torch.empty_like(x, memory_format=torch.contiguous_format) if input_too else x.new_empty(0)
+    dx = _empty(*x.shape) if input_too else x.new_empty(0)
     q.dx = dx.data_ptr() if input_too else None
-    gradients = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in weights]
+    gradients = [_empty(*t.shape) for t in weights]
     q.dW, q.dU, q.db, q.db_h, q.dp = (t.data_ptr() for t in gradients)
     d_state = torch.empty_like(state, memory_format=torch.contiguous_format)
     each(q.d_state, d_state)
@@ -134,6 +135,12 @@ def backward(
 def _consumed(saved: Tensor) -> c_float:
     """Whether a backward pass has been; written past torch's version counter, since autograd holds the tensor."""
     return c_float.from_address(saved.data_ptr() + 4 * (saved.numel() - 1))
+
+
+def _empty(*shape: int) -> Tensor:
+    """Where results go. Large ones lie in the library's pool: memory that is new to the process costs a page fault every 4 KB."""
+    floats = math.prod(shape)
+    return Buffer(floats).tensor().view(shape) if floats > 16384 else torch.empty(shape)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""A continuous cache: a language model that has read on looks up what followed when it was in a like state before."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Cache"]
+
+SHARPNESS = 16.0  # a state at cosine c counts exp(SHARPNESS (c - 1)) of one that is the same
+OWN = 5.0  # what the model's own distribution weighs, in states that are the same
+
+
+class Cache:
+    """The hidden states h<i> of the last `size` steps and the symbols y<i> that followed, for B sequences (Grave et al. 2017).
+
+    P(y) = (OWN p(y) + sum of w_i where y<i> = y) / (OWN + sum of w_i), with w_i = exp(SHARPNESS (cos(h<t>, h<i>) - 1)). The model's
+    own answer is one more entry, as in a pointer sentinel (Merity et al. 2017), so it alone decides where nothing like it was seen.
+    Nothing is trained; memory is constant.
+    """
+
+    def __init__(self, size: int, batch: int, hidden: int, device: torch.device | str = "cpu"):
+        self.size, self.now = size, 0
+        self._keys = torch.zeros(batch, size, hidden, device=device)
+        self._symbols = torch.zeros(batch, size, dtype=torch.long, device=device)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.now = 0
+
+    def keep(self, rows: Tensor) -> None:
+        """Goes on with these sequences (n,) alone."""
+        self._keys, self._symbols = self._keys[rows], self._symbols[rows]
+
+    def add(self, h: Tensor, y: Tensor) -> None:
+        """Remembers states (B, T, H) and the symbols (B, T) that followed them; of more than `size` the last."""
+        h, y = h[:, -self.size :], y[:, -self.size :]
+        self.now += h.shape[1]
+        at = torch.arange(self.now - h.shape[1], self.now, device=h.device) % self.size
+        self._keys[:, at] = F.normalize(h, dim=2)
+        self._symbols[:, at] = y
+
+    def logits(self, h: Tensor, logits: Tensor) -> Tensor:
+        """The model's logits (B, V) at states (B, H), to log P (B, V)."""
+        filled = min(self.now, self.size)
+        weights = self._weights(h[:, None], self._keys[:, :filled])[:, 0]
+        p = (OWN * logits.softmax(1)).scatter_add(1, self._symbols[:, :filled], weights)
+        return (p / (OWN + weights.sum(1, keepdim=True))).log()
+
+    def nll(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
+        """-log P (B, T) of symbols y (B, T) at states (B, T, H), given the model's own `nll` (B, T); remembers them."""
+        pieces = [self._piece(*part) for part in zip(*(t.split(min(512, self.size), 1) for t in (h, y, nll)), strict=True)]
+        return torch.cat(pieces, 1)
+
+    def _piece(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
+        filled, T = min(self.now, self.size), h.shape[1]
+        t = torch.arange(self.now, self.now + T, device=h.device)[:, None]
+        slots = torch.arange(filled, device=h.device)
+        age = (self.now - 1 - slots) % self.size + 1  # how long ago each was written, at the first step of this piece
+        old = torch.cat([self.now - age, t[:, 0]])
+        seen = (old < t) & (old >= t - self.size)
+        weights = self._weights(h, torch.cat([self._keys[:, :filled], F.normalize(h, dim=2)], 1)) * seen
+        same = torch.cat([self._symbols[:, :filled], y], 1)[:, None] == y[:, :, None]
+        self.add(h, y)
+        return (OWN + weights.sum(2)).log() - (OWN * (-nll).exp() + (weights * same).sum(2)).log()
+
+    @staticmethod
+    def _weights(h: Tensor, keys: Tensor) -> Tensor:
+        return (SHARPNESS * (F.normalize(h, dim=2) @ keys.transpose(1, 2) - 1)).exp()

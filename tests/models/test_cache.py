@@ -1,0 +1,67 @@
+"""The continuous cache: a distribution, the same step by step as over the whole, and of use where text repeats."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from unspool.layers import Recurrent
+from unspool.models import OneToMany
+from unspool.models.cache import OWN, SHARPNESS, Cache
+
+V, T, H = 5, 40, 6
+
+
+def drawn(batch=2):
+    torch.manual_seed(0)
+    return torch.randn(batch, T, H), torch.randint(V, (batch, T)), torch.randn(batch, T, V)
+
+
+@pytest.mark.parametrize("size", [1, 7, T, 3 * T])
+def test_step_by_step_is_the_whole_and_the_formula(size):
+    h, y, logits = drawn()
+    own = -logits.log_softmax(2).gather(2, y[..., None])[..., 0]
+    whole = Cache(size, 2, H).nll(h, y, own)
+    pieces = Cache(size, 2, H)
+    torch.testing.assert_close(torch.cat([pieces.nll(*(t[:, a:b] for t in (h, y, own))) for a, b in ((0, 11), (11, T))], 1), whole)
+    stream = Cache(size, 2, H)
+    for t in range(T):
+        p = stream.logits(h[:, t], logits[:, t]).exp()
+        torch.testing.assert_close(p.sum(1), torch.ones(2))
+        torch.testing.assert_close(-p.log().gather(1, y[:, t : t + 1])[:, 0], whole[:, t])
+        for row in range(2):
+            mass, total = OWN * math.exp(-own[row, t]), OWN
+            for i in range(max(0, t - size), t):
+                w = math.exp(SHARPNESS * (float(normalize(h[row, t], dim=0) @ normalize(h[row, i], dim=0)) - 1))
+                mass, total = mass + w * (y[row, i] == y[row, t]), total + w
+            assert float(whole[row, t]) == pytest.approx(-math.log(mass / total), abs=1e-4)
+        stream.add(h[:, t : t + 1], y[:, t : t + 1])
+
+
+def test_rows_are_kept_and_all_is_forgotten():
+    h, y, logits = drawn(3)
+    cache, alone = Cache(T, 3, H), Cache(T, 1, H)
+    cache.add(h, y)
+    alone.add(h[1:2], y[1:2])
+    cache.keep(torch.tensor([1]))
+    torch.testing.assert_close(cache.logits(h[1:2, 3], logits[1:2, 3]), alone.logits(h[1:2, 3], logits[1:2, 3]))
+    cache.reset()
+    torch.testing.assert_close(cache.logits(h[:1, 3], logits[:1, 3]), logits[:1, 3].log_softmax(1))
+
+
+def test_a_language_model_streams_with_it_and_gains_where_text_repeats():
+    torch.manual_seed(0)
+    model = OneToMany(V, Recurrent("lstm", 4, 8), embedding=4, cache=30).eval()
+    y = torch.randint(V, (1, 12)).repeat(1, 8)
+    inputs = torch.cat([torch.zeros(1, 1, dtype=torch.long), y[:, :-1]], 1)
+    with torch.no_grad():
+        h, _ = model(inputs)
+        own = model.head.nll(h, y)
+        whole = model.memory().nll(h, y, own)
+    assert whole.mean() < own.mean() - 0.5
+    stream = model.stream(1)
+    for _ in range(2):  # a second time after forgetting the first
+        steps = [stream.step(inputs[:, t]).log_softmax(1)[0, y[0, t]] for t in range(y.shape[1])]
+        torch.testing.assert_close(-torch.stack(steps), whole[0], atol=1e-4, rtol=1e-4)
+        stream.reset()
