@@ -219,3 +219,21 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
     kept = settled(100_000, True, **given)
     assert {name: getattr(kept, name) for name in given} == given
     assert settled(100_000, True, one_hot=True).embedding == 0
+
+
+def test_the_validation_part_of_a_running_text_is_a_seeded_stretch(tmp_path):
+    from unspool.codecs.textfiles import TextFiles
+    from unspool.tasks.text import _Split
+    from unspool.tasks.text_config import TextConfig
+
+    text = "".join(chr(200 + i) for i in range(10_000))
+    for name, part in (("a", text[:4000]), ("b", text[4000:4100]), ("c", text[4100:])):
+        (tmp_path / f"{name}.txt").write_text(part, "utf-8")
+    held = []
+    for seed in range(6):
+        parts = list(_Split(TextFiles([tmp_path], column=None, lines=False), None, TextConfig(seed=seed), False)._parts())
+        assert "".join(piece for piece, _ in parts) == text
+        held.append("".join(piece for piece, inside in parts if not inside))
+        assert len(held[-1]) == 300
+        assert held[-1] in text
+    assert len(set(held)) == 6

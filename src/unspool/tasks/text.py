@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ __all__ = ["Text"]
 _ORDERS = {"characters": 6, "words": 5, "subwords": 4}  # of the Kneser-Ney baseline
 _LIGHT = {"dropout": 0.1, "input_dropout": 0.05, "recurrent_dropout": 0.05}  # nothing is learned by heart in a minute
 _MOST_VALID = 60_000  # characters of the validation part, at most: more would only take time
-_STRETCHES, _LEAST_STRETCH = 8, 2_000  # how many make up that of a running text, and their least length in characters
 
 
 class Text(Task):
@@ -94,7 +92,7 @@ class Text(Task):
         return Demonstration(
             [train],
             [test],
-            {"corpus": "running", "unit": "subwords", "budget": "55s", "hidden": 256, "learning_rate": 8e-3, **_LIGHT},
+            {"corpus": "running", "unit": "subwords", "budget": "55s", "hidden": 256, **_LIGHT},
             about,
         )
 
@@ -119,43 +117,35 @@ class Text(Task):
 
 
 class _Split:
-    """Training and validation parts: a seeded choice of documents, or of stretches of a running text.
+    """Training and validation parts: a seeded choice of documents, or a stretch of a running text at a seeded place.
 
-    The end of a running text would be a harder test than most, and what is nearest to the text to come should be learned from.
+    Not its end: what is nearest to the text to come should be learned from.
     """
 
     def __init__(self, files: TextFiles, held: TextFiles | None, config: TextConfig, documents: bool):
         self.files, self.held, self.config, self.documents = files, held, config, documents
         self.characters = sum(len(text) for text in files)  # a first pass, which also finds every fault before anything is made
         self.share = min(config.valid_share, _MOST_VALID / max(1, self.characters))
-        self.cuts = [] if documents or held is not None else self._stretches()
+        start = np.random.default_rng(config.seed).random() * (1 - self.share) * self.characters
+        self.stretch = (int(start), int(start + self.share * self.characters)) if held is None else (0, 0)
 
     def __iter__(self) -> Iterator[str]:
         """The training part; it can be gone through again."""
         return (text for text, inside in self._parts() if inside)
 
-    def _stretches(self) -> list[int]:
-        """Where training ends, and goes on again, and so on; one stretch in each equal part of the text."""
-        count = int(min(_STRETCHES, max(1, self.share * self.characters // _LEAST_STRETCH)))
-        part = self.characters / count
-        starts = (np.arange(count) + np.random.default_rng(self.config.seed).random(count) * (1 - self.share)) * part
-        return [int(at) for start in starts for at in (start, start + self.share * part)]
-
     def _parts(self) -> Iterator[tuple[str, bool]]:
         """Each text, or piece of one, and whether it is for training."""
         rng = np.random.default_rng(self.config.seed)
-        begin = 0
+        at = 0
         for text in self.files:
             if self.documents:
                 yield text, self.held is not None or rng.random() >= self.share
                 continue
-            end = begin + len(text)
-            inside = [at for at in self.cuts if begin < at < end]
-            passed = sum(at <= begin for at in self.cuts)
-            for index, (a, b) in enumerate(pairwise([begin, *inside, end])):
-                if a < b:
-                    yield text[a - begin : b - begin], (passed + index) % 2 == 0
-            begin = end
+            first, last = (min(max(border - at, 0), len(text)) for border in self.stretch)
+            for piece, inside in ((text[:first], True), (text[first:last], False), (text[last:], True)):
+                if piece:
+                    yield piece, inside
+            at += len(text)
 
     def encode(self, codec: TextCodec, scratch: Path) -> tuple[Corpus, Corpus]:
         size = len(codec.vocabulary)

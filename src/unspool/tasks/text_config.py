@@ -35,7 +35,7 @@ class TextConfig:
     epochs: float | None = None
     batch: int = 0  # symbols a step
     window: int = 0  # steps of backpropagation through time, in a running text
-    learning_rate: float = 4e-3
+    learning_rate: float | None = None
     weight_decay: float | None = None
     valid_share: float = 0.03
     seed: int = 0
@@ -61,7 +61,8 @@ class TextConfig:
     @property
     def options(self) -> Options:
         budget = None if self.epochs else seconds(self.budget)
-        return Options(budget, self.epochs, self.learning_rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
+        rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
+        return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
 
 
 def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfig:
@@ -86,6 +87,7 @@ def sized(config: TextConfig, *, symbols: int) -> TextConfig:
         "dropout": dropout,
         "input_dropout": 0.0 if characters else dropout / 2,
         "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.25} if characters else {})}),
+        "learning_rate": 8e-3 if characters else 4e-3,
         "weight_decay": _by(symbols, {700_000: 0.1}, 0.01),
         "window": 100 if characters else 64,
         "batch": 800 if documents else 3200 if characters else 1024,
