@@ -2,6 +2,9 @@
 
 #include <sched.h>
 #include <stdint.h>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #include "plan.h"
 

@@ -6,7 +6,8 @@
 constexpr int REGISTERS = LANES == 16 ? 24 : 12;  // for sums; the rest hold operands
 constexpr int MOST_PANELS = 4;
 constexpr int WIDE = LANES == 16 ? 2 : 1;  // panels at once where rows are many
-constexpr int AHEAD = 32;                  // rows of a panel that are fetched before they are needed
+constexpr int AHEAD = 32;                  // rows of a panel that are fetched before they are needed,
+constexpr int FEW = 3;                     // but not where each is used so few times that the processor's own fetching is what counts
 constexpr int DEEP = 8;                    // blocks of k that one sum goes over: sums of sums are more exact than one long sum
 
 static constexpr int most_rows(int panels) { return REGISTERS / (panels * NV) > 12 ? 12 : REGISTERS / (panels * NV); }
@@ -36,7 +37,8 @@ static inline void product_block(V (&sum)[R][P][NV], const float* a, int64_t a_r
     for (int p = 0; p < P; p++)
 #pragma GCC unroll 16
       for (int v = 0; v < NV; v++) w[p][v] = load(weights + p * panel_stride + k * W + v * LANES);
-    for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * panel_stride + (k + AHEAD) * W);
+    if (R > FEW)
+      for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * panel_stride + (k + AHEAD) * W);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       const V x = splat<V>(a[r * a_row + k]);

@@ -41,14 +41,29 @@ static inline V where_positive_(V x, V d) { return x > splat<V>(0) ? d : splat<V
 static inline V abs_(V x) { return floats(bits(x) & ints(0x7fffffff)); }
 static inline V with_sign_of(V x, V s) { return floats(bits(x) | (bits(s) & ints(int32_t(0x80000000)))); }
 
+#if LANES == 16
+constexpr __mmask16 ALL = 0xffff;  // the forms without a mask make GCC 12 warn of its own header
+static inline V at_least(V x, V low) { return _mm512_maskz_max_ps(ALL, low, x); }  // a NaN comes through
+static inline V at_most(V x, V high) { return _mm512_maskz_min_ps(ALL, high, x); }
+static inline V times_two_to(V x, V n) { return _mm512_maskz_scalef_ps(ALL, x, n); }
+static inline V times_two_to_near(V x, V n) { return times_two_to(x, n); }
+#else
+static inline V at_least(V x, V low) { return x < low ? low : x; }
+static inline V at_most(V x, V high) { return x > high ? high : x; }
+static inline V power_of_two(VI n) { return floats((n + ints(127)) << 23); }  // for -127 < n < 128
+static inline V times_two_to(V x, V n) {  // x * 2^n for integers n, in two steps, for results below the normal range
+  const VI whole = __builtin_convertvector(n, VI), half = whole >> 1;
+  return x * power_of_two(half) * power_of_two(whole - half);
+}
+static inline V times_two_to_near(V x, V n) { return x * power_of_two(__builtin_convertvector(n, VI)); }  // for -127 < n < 128
+#endif
+
 // x = n ln 2 + r with |r| <= ln 2 / 2: gives r and the integer n. For |x| < 2^21.
-static inline V reduced(V x, VI& n) {
-  const V magic = splat<V>(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, and leaves that in the low bits
-  const V shifted = x * splat<V>(1.44269504088896341f) + magic;
-  const V rounded = shifted - magic;
-  n = bits(shifted) - ints(0x4b400000);
-  const V r = x - rounded * splat<V>(0.693359375f);
-  return r + rounded * splat<V>(2.12194440e-4f);
+static inline V reduced(V x, V& n) {
+  const V magic = splat<V>(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  n = (x * splat<V>(1.44269504088896341f) + magic) - magic;
+  const V r = x - n * splat<V>(0.693359375f);
+  return r + n * splat<V>(2.12194440e-4f);
 }
 
 // (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2 (the polynomial of Cephes' expf).
@@ -61,17 +76,11 @@ static inline V exp_tail(V r) {
   return p * r + splat<V>(5.0000001201e-1f);
 }
 
-static inline V power_of_two(VI n) { return floats((n + ints(127)) << 23); }  // for -127 < n < 128
-
 // exp(x) for -104 <= x <= 89; x beyond is taken as the bound, which rounds to 0 and to infinity.
 static inline V exp_within(V x) {
-  x = x < splat<V>(-104) ? splat<V>(-104) : x;
-  x = x > splat<V>(89) ? splat<V>(89) : x;
-  VI n;
-  const V r = reduced(x, n);
-  const V y = exp_tail(r) * (r * r) + r + splat<V>(1);
-  const VI half = n >> 1;  // in two steps, for results below the normal range
-  return y * power_of_two(half) * power_of_two(n - half);
+  V n;
+  const V r = reduced(at_most(at_least(x, splat<V>(-104)), splat<V>(89)), n);
+  return times_two_to(exp_tail(r) * (r * r) + r + splat<V>(1), n);
 }
 
 static inline V exp_(V x) {
@@ -89,11 +98,10 @@ static inline V sigmoid_(V x) {
 
 // Near 0 the polynomial of Cephes' tanhf, beyond it 1 - 2 e / (1 + e) with e = exp(-2 |x|).
 static inline V tanh_(V x) {
-  V a = splat<V>(-2) * abs_(x);
-  a = a < splat<V>(-40) ? splat<V>(-40) : a;
-  VI n;
+  const V a = at_least(splat<V>(-2) * abs_(x), splat<V>(-40));
+  V n;
   const V r = reduced(a, n);
-  const V e = (exp_tail(r) * (r * r) + r + splat<V>(1)) * power_of_two(n);
+  const V e = times_two_to_near(exp_tail(r) * (r * r) + r + splat<V>(1), n);
   const V far = with_sign_of(splat<V>(1) - (e + e) / (splat<V>(1) + e), x);
   const V z = x * x;
   V p = splat<V>(-5.70498872745e-3f);

@@ -8,7 +8,7 @@ from torch import nn
 
 import unspool
 from unspool.errors import ConfigError, EngineError
-from unspool.layers import Attention, OneHot, Recurrent
+from unspool.layers import Attention, Embedding, OneHot, Recurrent
 from unspool.sequences import mask
 
 STACKS = [
@@ -121,6 +121,10 @@ def test_initialisation():
         torch.testing.assert_close(U @ U.T, torch.eye(8), atol=1e-5, rtol=0)
     assert layer.b[1].eq(1).all()
     assert layer.b[[0, 2, 3]].eq(0).all()
+    inputs = Embedding(50, 64)(torch.arange(50))  # of variance 1, and so are what the gates make of them
+    sums = inputs @ unspool.GRU(64, 300).stack[0].W.flatten(0, 1).T
+    assert inputs.std() == pytest.approx(1, abs=0.1)
+    assert sums.std() == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(

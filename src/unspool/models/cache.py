@@ -31,7 +31,10 @@ class Cache:
 
     def keep(self, rows: Tensor) -> None:
         """Goes on with these sequences (n,) alone."""
-        self._keys, self._symbols = self._keys[rows], self._symbols[rows]
+        whole, filled = self._keys, min(self.now, self.size)
+        self._keys = whole.new_zeros(len(rows), *whole.shape[1:])  # what is not yet filled takes no memory, if nothing touches it
+        self._keys[:, :filled] = whole[rows, :filled]
+        self._symbols = self._symbols[rows]
 
     def add(self, h: Tensor, y: Tensor) -> None:
         """Remembers states (B, T, H) and the symbols (B, T) that followed them; of more than `size` the last."""
