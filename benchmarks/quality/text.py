@@ -113,7 +113,7 @@ def wikitext(data: Path, minutes: float) -> None:
 
 def _without(found: dict[str, Any], unit: str) -> dict[str, float]:
     """The same model with less to go by."""
-    return {f"the same {name}": found[f"{name}, {unit}"] for name in ("without the cache", "cold start")}
+    return {f"the same, {name}": found[f"{name}, {unit}"] for name in ("without the cache", "cold start")}
 
 
 def samples(_: Path, __: float) -> None:

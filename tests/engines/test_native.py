@@ -47,7 +47,13 @@ def test_odd_sizes_and_threads(cell, H):
     """One and many rows (units and rows divided among threads), lengths or not, against the truth in double precision."""
     before = torch.get_num_threads()
     try:
-        for threads, B, T, D, lengths in [(1, 1, 1, 1, False), (2, 7, 9, 1, True), (2, 40, 5, 18, True), (2, 2, 30, 33, False)]:
+        for threads, B, T, D, lengths in [
+            (1, 1, 1, 1, False),
+            (2, 7, 9, 1, True),
+            (2, 40, 5, 18, True),
+            (2, 2, 30, 33, False),
+            (2, 1, 140, 150, False),
+        ]:
             torch.set_num_threads(threads)
             weights, x, state = drawn(cell, B, T, D, H)
             long = torch.randint(0, T + 1, (B,)) if lengths else None
@@ -89,6 +95,21 @@ def test_functions_within_two_ulp():
             assert np.isnan(y[np.isnan(x)]).all()
             ulp = np.maximum(np.spacing(np.abs(expected[finite])), np.float32(2**-149)).astype(np.float64)
             assert (np.abs(y[finite].astype(np.float64) - truth[finite]) / ulp).max() <= 2
+
+
+def test_large_results_are_ordinary_tensors():
+    layer, x = unspool.LSTM(64, 128, engine="native"), torch.randn(32, 20, 64, requires_grad=True)
+    y, _ = layer(x)
+    assert y.numel() > 16384  # in the library's pool
+    y.relu_()
+    y.sum().backward()
+    assert x.grad is not None
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert layer(x[:1, :2].detach())[0].dtype == torch.float32
+    finally:
+        torch.set_default_dtype(before)
 
 
 def test_an_empty_batch():

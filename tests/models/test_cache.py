@@ -22,13 +22,14 @@ def drawn(batch=2):
 def test_step_by_step_is_the_whole_and_the_formula(size):
     h, y, logits = drawn()
     own = -logits.log_softmax(2).gather(2, y[..., None])[..., 0]
-    whole = Cache(size, 2, H).nll(h, y, own)
-    pieces = Cache(size, 2, H)
+    whole = Cache(size, 2, H, torch.empty(0)).nll(h, y, own)
+    pieces = Cache(size, 2, H, torch.empty(0))
     torch.testing.assert_close(torch.cat([pieces.nll(*(t[:, a:b] for t in (h, y, own))) for a, b in ((0, 11), (11, T))], 1), whole)
-    stream = Cache(size, 2, H)
+    stream = Cache(size, 2, H, torch.empty(0))
     for t in range(T):
-        p = stream.logits(h[:, t], logits[:, t]).exp()
-        torch.testing.assert_close(p.sum(1), torch.ones(2))
+        found = stream.logits(h[:, t], logits[:, t])
+        torch.testing.assert_close(found.logsumexp(1), logits[:, t].logsumexp(1))  # the scale is the model's own
+        p = found.softmax(1)
         torch.testing.assert_close(-p.log().gather(1, y[:, t : t + 1])[:, 0], whole[:, t])
         for row in range(2):
             mass, total = OWN * math.exp(-own[row, t]), OWN
@@ -41,13 +42,15 @@ def test_step_by_step_is_the_whole_and_the_formula(size):
 
 def test_rows_are_kept_and_all_is_forgotten():
     h, y, logits = drawn(3)
-    cache, alone = Cache(T, 3, H), Cache(T, 1, H)
+    cache, alone = Cache(T + 5, 3, H, torch.empty(0)), Cache(T + 5, 1, H, torch.empty(0))
     cache.add(h, y)
     alone.add(h[1:2], y[1:2])
     cache.keep(torch.tensor([1]))
+    for one in (cache, alone):
+        one.add(h[2:, :9], y[2:, :9])  # goes round the ring
     torch.testing.assert_close(cache.logits(h[1:2, 3], logits[1:2, 3]), alone.logits(h[1:2, 3], logits[1:2, 3]))
     cache.reset()
-    torch.testing.assert_close(cache.logits(h[:1, 3], logits[:1, 3]), logits[:1, 3].log_softmax(1))
+    torch.testing.assert_close(cache.logits(h[:1, 3], logits[:1, 3]), logits[:1, 3])
 
 
 def test_a_language_model_streams_with_it_and_gains_where_text_repeats():
@@ -65,3 +68,24 @@ def test_a_language_model_streams_with_it_and_gains_where_text_repeats():
         steps = [stream.step(inputs[:, t]).log_softmax(1)[0, y[0, t]] for t in range(y.shape[1])]
         torch.testing.assert_close(-torch.stack(steps), whole[0], atol=1e-4, rtol=1e-4)
         stream.reset()
+
+
+def test_a_stream_goes_on_with_some_rows_and_from_another_state():
+    torch.manual_seed(0)
+    model = OneToMany(V, Recurrent("lstm", 4, 8), embedding=4, cache=30).double().eval()
+    ids = torch.randint(V, (2, 20))
+    both, alone = model.stream(2), model.stream(1)
+    for t in range(10):
+        both.step(ids[:, t]), alone.step(ids[1:, t])
+    both.keep(torch.tensor([1]))
+    for t in range(10, 20):
+        torch.testing.assert_close(both.step(ids[1:, t]), alone.step(ids[1:, t]))
+    both.state = alone.state = tuple(torch.zeros_like(s) for s in both.state)
+    remembered = both._cache.now
+    both.step(ids[1:, 0])
+    assert both._cache.now == remembered  # the last symbol before did not lead to this one
+
+
+def test_an_impossible_symbol_stays_finite():
+    h, y, _ = drawn(1)
+    assert Cache(9, 1, H, torch.empty(0)).nll(h[:, :1], y[:, :1], torch.full((1, 1), 200.0)).item() == pytest.approx(200, abs=1)

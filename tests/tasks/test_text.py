@@ -164,6 +164,8 @@ def test_a_model_has_only_its_own_verbs(made):
         ({"unit": "word"}, ConfigError, "did you mean 'words'"),
         ({"budget": "soon"}, ConfigError, "a budget is a time"),
         ({"hidden": 0}, ConfigError, "hidden must be at least 1"),
+        ({"cache": 100}, ConfigError, "cache is a number of steps of a running text to look up, and 0 for documents, not 100"),
+        ({"cache": -1}, ConfigError, "not -1"),
         ({"device": "quantum"}, ConfigError, "cannot be used here"),
         ({"engine": "warp"}, ConfigError, "there is no engine 'warp'"),
     ],
@@ -213,9 +215,11 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
     tweets, play = settled(3_000_000, True), settled(1_000_000, False)
     assert (tweets.unit, tweets.subwords, tweets.tied, tweets.embedding) == ("subwords", 2000, True, 256)
     assert (play.unit, play.subwords, play.tied, play.window) == ("characters", 0, False, 100)
+    assert (tweets.learning_rate, tweets.cache, play.learning_rate, play.cache) == (2e-3, 0, 8e-3, 8000)
     assert settled(9_000_000, False).unit == "subwords"
     assert settled(300_000, False).dropout > play.dropout > settled(30_000_000, False).dropout == 0
     given = {"dropout": 0.0, "recurrent_dropout": 0.0, "embedding": 7, "window": 9, "tied": False, "weight_decay": 0.0, "batch": 5}
+    given |= {"learning_rate": 1e-3, "input_dropout": 0.1, "cache": 0}
     kept = settled(100_000, True, **given)
     assert {name: getattr(kept, name) for name in given} == given
     assert settled(100_000, True, one_hot=True).embedding == 0

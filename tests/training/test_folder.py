@@ -61,6 +61,8 @@ def damage(kind, folder, tmp_path):
         config.write_text("{")
     elif kind == "newer":
         config.write_text('{"format": 99}')
+    elif kind == "older":
+        config.write_text('{"format": 1}')
     elif kind == "no folder":
         file.unlink()
         config.unlink()
@@ -76,7 +78,8 @@ def damage(kind, folder, tmp_path):
         ("swapped", "does not belong to"),
         ("no config", "is no model folder: it has no config.json"),
         ("broken config", "config.json is damaged"),
-        ("newer", "is of format 99, this version reads 1"),
+        ("newer", "is of format 99, this version reads 2: upgrade unspool"),
+        ("older", "is of format 1, this version reads 2: train it again"),
         ("no folder", "there is no model folder"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,10 +22,10 @@ class Cache:
     Nothing is trained; memory is constant.
     """
 
-    def __init__(self, size: int, batch: int, hidden: int, device: torch.device | str = "cpu"):
+    def __init__(self, size: int, batch: int, hidden: int, like: Tensor):
         self.size, self.now = size, 0
-        self._keys = torch.zeros(batch, size, hidden, device=device)
-        self._symbols = torch.zeros(batch, size, dtype=torch.long, device=device)
+        self._keys = like.new_empty(batch, size, hidden)  # pages that are not filled yet are not there yet
+        self._symbols = like.new_empty(batch, size, dtype=torch.long)
 
     def reset(self) -> None:
         """Forgets everything."""
@@ -32,7 +34,7 @@ class Cache:
     def keep(self, rows: Tensor) -> None:
         """Goes on with these sequences (n,) alone."""
         whole, filled = self._keys, min(self.now, self.size)
-        self._keys = whole.new_zeros(len(rows), *whole.shape[1:])  # what is not yet filled takes no memory, if nothing touches it
+        self._keys = whole.new_empty(len(rows), *whole.shape[1:])
         self._keys[:, :filled] = whole[rows, :filled]
         self._symbols = self._symbols[rows]
 
@@ -45,11 +47,11 @@ class Cache:
         self._symbols[:, at] = y
 
     def logits(self, h: Tensor, logits: Tensor) -> Tensor:
-        """The model's logits (B, V) at states (B, H), to log P (B, V)."""
+        """The model's logits (B, V) at states (B, H), to those of P, on the same scale."""
         filled = min(self.now, self.size)
         weights = self._weights(h[:, None], self._keys[:, :filled])[:, 0]
         p = (OWN * logits.softmax(1)).scatter_add(1, self._symbols[:, :filled], weights)
-        return (p / (OWN + weights.sum(1, keepdim=True))).log()
+        return (p / (OWN + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
 
     def nll(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
         """-log P (B, T) of symbols y (B, T) at states (B, T, H), given the model's own `nll` (B, T); remembers them."""
@@ -66,7 +68,7 @@ class Cache:
         weights = self._weights(h, torch.cat([self._keys[:, :filled], F.normalize(h, dim=2)], 1)) * seen
         same = torch.cat([self._symbols[:, :filled], y], 1)[:, None] == y[:, :, None]
         self.add(h, y)
-        return (OWN + weights.sum(2)).log() - (OWN * (-nll).exp() + (weights * same).sum(2)).log()
+        return (OWN + weights.sum(2)).log() - torch.logaddexp(math.log(OWN) - nll, (weights * same).sum(2).log())
 
     @staticmethod
     def _weights(h: Tensor, keys: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ class OneToMany(nn.Module):
     """Symbols -> embedding (or one-hot) -> recurrent stack -> the next symbol. The first input is a begin symbol.
 
     `embedding=0` means one-hot input. `tied` lets input and output share one matrix. Dropout: on the input, inside the stack
-    (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache, out of training.
+    (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache, by `stream` and by those who
+    ask for `memory`.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class OneToMany(nn.Module):
 
     def memory(self, batch: int = 1) -> Cache | None:
         """An empty cache for `batch` sequences, where the model has one."""
-        return Cache(self.cache, batch, self.stack.output_size, self.head.out.weight.device) if self.cache else None
+        return Cache(self.cache, batch, self.stack.output_size, self.head.out.weight) if self.cache else None
 
     def stream(self, batch: int = 1) -> SymbolStream:
         """Goes symbol by symbol, for `batch` sequences at once, in constant memory."""
@@ -108,9 +109,9 @@ class SymbolStream:
 
     @property
     def state(self) -> State:
-        """The stack's, (L, B, H) for each of the cell's states; can be set."""
+        """The stack's, (L, B, H) for each of the cell's states; can be set. What a cache remembers stays."""
         return self._stream.state
 
     @state.setter
     def state(self, state: State) -> None:
-        self._stream.state = state
+        self._stream.state, self._last = state, None

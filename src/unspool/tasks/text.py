@@ -92,7 +92,7 @@ class Text(Task):
         return Demonstration(
             [train],
             [test],
-            {"corpus": "running", "unit": "subwords", "budget": "55s", "hidden": 256, **_LIGHT},
+            {"corpus": "running", "unit": "subwords", "budget": "55s", "hidden": 256, "learning_rate": 4e-3, **_LIGHT},
             about,
         )
 

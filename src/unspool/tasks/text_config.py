@@ -51,6 +51,8 @@ class TextConfig:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.valid_share < 0.5:
             raise ConfigError(f"valid_share must be above 0 and below 0.5, not {self.valid_share}")
+        if self.cache and (self.cache < 0 or self.corpus == "documents"):
+            raise ConfigError(f"cache is a number of steps of a running text to look up, and 0 for documents, not {self.cache}")
         seconds(self.budget)
 
     def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
@@ -87,7 +89,7 @@ def sized(config: TextConfig, *, symbols: int) -> TextConfig:
         "dropout": dropout,
         "input_dropout": 0.0 if characters else dropout / 2,
         "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.25} if characters else {})}),
-        "learning_rate": 8e-3 if characters else 4e-3,
+        "learning_rate": 8e-3 if characters else 2e-3,
         "weight_decay": _by(symbols, {700_000: 0.1}, 0.01),
         "window": 100 if characters else 64,
         "batch": 800 if documents else 3200 if characters else 1024,

@@ -132,7 +132,19 @@ def _resumed(folder: ModelFolder, options: Mapping[str, Any], room: Task) -> dic
 def _inherited(start: Trained, room: Task, options: dict[str, Any]) -> dict[str, Any]:
     if start.task != room.name:
         raise ConfigError(f"{start.folder.path} is a {start.task} model, not a {room.name} model")
-    learning = ("budget", "epochs", "learning_rate", "weight_decay", "batch", "seed", "device", "engine", "column", "valid_share")
+    learning = (
+        "budget",
+        "epochs",
+        "learning_rate",
+        "weight_decay",
+        "batch",
+        "seed",
+        "device",
+        "engine",
+        "column",
+        "valid_share",
+        "cache",
+    )
     return {**{k: v for k, v in start.stored["config"].items() if k not in learning}, **options}
 
 

@@ -23,7 +23,7 @@ from unspool.errors import ModelError, TrainingError
 
 __all__ = ["FORMAT", "ModelFolder", "weights"]
 
-FORMAT = 1
+FORMAT = 2  # 1 had embeddings that were not scaled
 
 
 def weights(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -52,7 +52,7 @@ class ModelFolder:
         self.write("config.json", json.dumps({"format": FORMAT, **config}, indent=1, ensure_ascii=False).encode())
 
     def config(self) -> dict[str, Any]:
-        """The configuration; ModelError when this is no model folder, or one of a newer format."""
+        """The configuration; ModelError when this is no model folder, or one of another format."""
         if not self.path.is_dir():
             raise ModelError(f"there is no model folder {self.path}; unspool train ... -o {self.path} makes one")
         if not (self.path / "config.json").exists():
@@ -63,7 +63,8 @@ class ModelFolder:
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self.path / 'config.json'} is damaged: {error}; take it from a backup, or train again") from error
         if found != FORMAT:
-            raise ModelError(f"{self.path} is of format {found}, this version reads {FORMAT}: upgrade unspool")
+            remedy = "train it again" if found in range(FORMAT) else "upgrade unspool"
+            raise ModelError(f"{self.path} is of format {found}, this version reads {FORMAT}: {remedy}")
         return config
 
     def save_tensors(self, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sysconfig
 import weakref
@@ -138,14 +139,15 @@ def peak(threads: int) -> float:
 class Buffer:
     """Memory from the library's pool, given back when nobody holds it any more."""
 
-    def __init__(self, floats: int):
+    def __init__(self, *shape: int):
+        floats = math.prod(shape)
         give = loaded().handle.unspool_give
         self.address = loaded().handle.unspool_take(max(floats, 1))
         if not self.address:
             raise EngineError(
                 f"there is no memory for {floats * 4 / 1e6:.0f} MB of the native engine's working space; use a smaller batch"
             )
-        self.__array_interface__ = {"version": 3, "shape": (max(floats, 1),), "typestr": "<f4", "data": (self.address, False)}
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": "<f4", "data": (self.address, False)}
         weakref.finalize(self, give, self.address).atexit = False
 
     def tensor(self) -> Tensor:

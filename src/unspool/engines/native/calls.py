@@ -139,8 +139,8 @@ def _consumed(saved: Tensor) -> c_float:
 
 def _empty(*shape: int) -> Tensor:
     """Where results go. Large ones lie in the library's pool: memory that is new to the process costs a page fault every 4 KB."""
-    floats = math.prod(shape)
-    return Buffer(floats).tensor().view(shape) if floats > 16384 else torch.empty(shape)
+    large = math.prod(shape) > 16384
+    return Buffer(*shape).tensor() if large else torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 def _rows(x: Tensor) -> Tensor:
