@@ -123,8 +123,8 @@ def test_initialisation():
     assert layer.b[[0, 2, 3]].eq(0).all()
     inputs = Embedding(50, 64)(torch.arange(50))  # of variance 1, and so are what the gates make of them
     sums = inputs @ unspool.GRU(64, 300).stack[0].W.flatten(0, 1).T
-    assert inputs.std() == pytest.approx(1, abs=0.1)
-    assert sums.std() == pytest.approx(1, abs=0.1)
+    assert inputs.std().item() == pytest.approx(1, abs=0.1)
+    assert sums.std().item() == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(
