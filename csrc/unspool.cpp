@@ -217,6 +217,7 @@ struct Pool {
   std::multimap<int64_t, float*> free;
   std::map<float*, int64_t> size;
   int64_t idle = 0;  // floats in `free`
+  int64_t used = 0, most = 0;  // floats that are out, and the most that ever were
 };
 
 Pool& pool() {
@@ -376,13 +377,17 @@ double unspool_peak(int threads) {
 float* unspool_take(int64_t floats) {
   const std::lock_guard<std::mutex> lock(pool().mutex);
   auto fit = pool().free.lower_bound(floats);
-  if (fit != pool().free.end() && fit->first <= 2 * floats + 4096) {
+  if (fit != pool().free.end() && fit->first <= floats + floats / 8 + 4096) {  // a looser fit would be missed where it belongs
     float* memory = fit->second;
     pool().idle -= fit->first;
+    pool().used += fit->first;
+    pool().most = std::max(pool().most, pool().used);
     pool().free.erase(fit);
     return memory;
   }
-  if (pool().idle > floats) drop(pool().free.begin(), pool().free.end());  // none fits: they were for other sizes
+  pool().most = std::max(pool().most, pool().used + floats);
+  while (!pool().free.empty() && pool().used + floats + pool().idle > pool().most + pool().most / 2)  // they were for other sizes
+    drop(std::prev(pool().free.end()), pool().free.end());
   constexpr int64_t PAGE = int64_t(1) << 21;
   const int64_t step = floats * 4 >= PAGE ? PAGE : 4096, bytes = (floats * 4 + step) / step * step;
   void* memory = nullptr;
@@ -392,6 +397,7 @@ float* unspool_take(int64_t floats) {
 #endif
   for (int64_t at = 0; at < bytes; at += 4096) static_cast<char*>(memory)[at] = 0;
   pool().size[static_cast<float*>(memory)] = bytes / 4;
+  pool().used += bytes / 4;
   return static_cast<float*>(memory);
 }
 
@@ -401,6 +407,7 @@ void unspool_give(float* memory) {
   if (known == pool().size.end()) return;
   pool().free.emplace(known->second, memory);
   pool().idle += known->second;
+  pool().used -= known->second;
   if (pool().free.size() > MOST_FREE) drop(pool().free.begin(), std::next(pool().free.begin()));  // the smallest is the cheapest to have again
 }
 
