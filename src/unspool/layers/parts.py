@@ -40,8 +40,8 @@ class Embedding(nn.Embedding):
         super().__init__(symbols, size)
         nn.init.normal_(self.weight, std=1 / math.sqrt(size))
 
-    def forward(self, ids: Tensor) -> Tensor:
-        return super().forward(ids) * math.sqrt(self.embedding_dim)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+        return super().forward(input) * math.sqrt(self.embedding_dim)
 
 
 class OneHot(nn.Module):

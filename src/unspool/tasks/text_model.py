@@ -147,9 +147,9 @@ class TextModel(Trained):
 
     def _read(self, inputs: Tensor, targets: Tensor, state: State | None, cache: Cache | None) -> tuple[Tensor, Tensor, State]:
         """-log P of each target (B, T) with the cache and without, and the last state."""
-        h, state = self.model(inputs, state)
+        h, last = self.model(inputs, state)
         own = self.model.head.nll(h, targets)
-        return cache.nll(h, targets, own) if cache else own, own, state
+        return cache.nll(h, targets, own) if cache else own, own, last
 
     def _cold(self, corpus: Corpus) -> float:
         """The total -log P in nats of a running text cut into training windows, each from the begin symbol and a new state."""
