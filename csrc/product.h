@@ -195,7 +195,7 @@ static void outer(const Sums& s, int64_t a_at, int64_t have, int64_t b_panel, in
     if (have > 6) outer_tile<5, 1>(s, a + 6, b, b_panel, rows, end, to + 6 * W, W * W, first);
     if (have > 11) outer_tile<5, 1>(s, a + 11, b, b_panel, rows, end, to + 11 * W, W * W, first);
 #else
-    for (int i = 0; i < have; i += 2) outer_tile<2, 1>(s, a + i, b, b_panel, rows, end, to + i * W, W * W, first);
+    for (int i = 0; i < W && i < have; i += 2) outer_tile<2, 1>(s, a + i, b, b_panel, rows, end, to + i * W, W * W, first);
 #endif
     block++;
   }
