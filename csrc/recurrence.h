@@ -253,14 +253,14 @@ static void pack_transposed(const Plan& plan, int thread) {
         panel(plan.Wt + ((k * plan.Hb + u) * plan.by_x + s) * W * W, q.W + plan.cell->gate_of[s] * plan.H * plan.D, plan.D, k, u);
 }
 
-// What reaches the fed-back state before step t from the gates of step t, for a few blocks of units: adds to c, or starts it.
-static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel, const float* zeros) {
+// What reaches the fed-back state before step t from the gates of step t, for a few blocks of units: adds to c.
+static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel) {
   Operands o{};
   o.a = z_at(plan, t, 0) + plan.by_h * plan.B * W + plan.range[range] * W;
   const int64_t nh = plan.slots - plan.by_h;
   o.offsets = plan.offset_dh, o.blocks = plan.Hb * nh, o.whole = plan.H / W * nh, o.tail = plan.H % W, o.a_row = o.c_row = W;
   o.panel_stride = o.blocks * W * W, o.panels = plan.Ut + u * o.panel_stride, o.c = c, o.c_panel = c_panel;
-  product(o, running(plan, t, range), blocks, zeros);
+  product(o, running(plan, t, range), blocks, nullptr);
 }
 
 static void backward_step(const Plan& plan, int thread, int range, int64_t t, int64_t u0, int64_t u1) {
@@ -282,7 +282,7 @@ static void backward_step(const Plan& plan, int thread, int range, int64_t t, in
       if (into != scratch)
         for (int64_t j = 0; j < panel; j++) into[i * panel + j] = 0;
     }
-    if (later) back_product(plan, range, t + 1, u, blocks, into, panel, nullptr);
+    if (later) back_product(plan, range, t + 1, u, blocks, into, panel);
     for (int64_t i = 0; i < blocks; i++) {
       const float *s[UNSPOOL_MAX_STATES], *n[UNSPOOL_MAX_STATES];
       float* carry[UNSPOOL_MAX_STATES];
@@ -325,7 +325,7 @@ static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds
       at += now;
       more = at < plan.T;
     } else {
-      while (t < plan.T && deep < LONGEST && n < LONGEST) {
+      while (t < plan.T && deep < LONGEST) {
         const int64_t here = running(plan, t, range) - at, now = here < LONGEST - deep ? here : LONGEST - deep;
         if (now > 0) {
           const int64_t row = plan.range[range] + at;
@@ -436,7 +436,7 @@ static void backward(const Plan& plan, int thread) {
       if (plan.by_units) wait(plan);
     }
     float* fed = plan.carry[cell.fed_back] + plan.range[range] * W;
-    back_product(plan, range, 0, u0, u1 - u0, fed + u0 * block, block, nullptr);
+    back_product(plan, range, 0, u0, u1 - u0, fed + u0 * block, block);
   }
   wait(plan);
   share(plan.B, thread, plan.threads, from, to);

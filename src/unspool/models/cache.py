@@ -40,16 +40,19 @@ class Cache:
 
     def add(self, h: Tensor, y: Tensor) -> None:
         """Remembers states (B, T, H) and the symbols (B, T) that followed them; of more than `size` the last."""
-        h, y = h[:, -self.size :], y[:, -self.size :]
-        self.now += h.shape[1]
-        at = torch.arange(self.now - h.shape[1], self.now, device=h.device) % self.size
-        self._keys[:, at] = F.normalize(h, dim=2)
+        self._add(F.normalize(h, dim=2), y)
+
+    def _add(self, keys: Tensor, y: Tensor) -> None:
+        keys, y = keys[:, -self.size :], y[:, -self.size :]
+        self.now += y.shape[1]
+        at = torch.arange(self.now - y.shape[1], self.now, device=y.device) % self.size
+        self._keys[:, at] = keys
         self._symbols[:, at] = y
 
     def logits(self, h: Tensor, logits: Tensor) -> Tensor:
         """The model's logits (B, V) at states (B, H), to those of P, on the same scale."""
         filled = min(self.now, self.size)
-        weights = self._weights(h[:, None], self._keys[:, :filled])[:, 0]
+        weights = _weights(F.normalize(h, dim=1)[:, None], self._keys[:, :filled])[:, 0]
         p = (OWN * logits.softmax(1)).scatter_add(1, self._symbols[:, :filled], weights)
         return (p / (OWN + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
 
@@ -59,17 +62,18 @@ class Cache:
         return torch.cat(pieces, 1)
 
     def _piece(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
-        filled, T = min(self.now, self.size), h.shape[1]
+        filled, T, own = min(self.now, self.size), h.shape[1], F.normalize(h, dim=2)
         t = torch.arange(self.now, self.now + T, device=h.device)[:, None]
         slots = torch.arange(filled, device=h.device)
         age = (self.now - 1 - slots) % self.size + 1  # how long ago each was written, at the first step of this piece
         old = torch.cat([self.now - age, t[:, 0]])
         seen = (old < t) & (old >= t - self.size)
-        weights = self._weights(h, torch.cat([self._keys[:, :filled], F.normalize(h, dim=2)], 1)) * seen
+        weights = _weights(own, torch.cat([self._keys[:, :filled], own], 1)) * seen
         same = torch.cat([self._symbols[:, :filled], y], 1)[:, None] == y[:, :, None]
-        self.add(h, y)
+        self._add(own, y)
         return (OWN + weights.sum(2)).log() - torch.logaddexp(math.log(OWN) - nll, (weights * same).sum(2).log())
 
-    @staticmethod
-    def _weights(h: Tensor, keys: Tensor) -> Tensor:
-        return (SHARPNESS * (F.normalize(h, dim=2) @ keys.transpose(1, 2) - 1)).exp()
+
+def _weights(queries: Tensor, keys: Tensor) -> Tensor:
+    """How much each key (B, N, H) counts at each query (B, T, H), both of length 1: (B, T, N)."""
+    return (SHARPNESS * (queries @ keys.transpose(1, 2) - 1)).exp()
