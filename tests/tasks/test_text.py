@@ -122,6 +122,8 @@ def test_loading_saving_and_going_on(made, tmp_path):
     assert more.config.hidden == old.config.hidden
     own = "without the cache, nats per character"
     assert more.evaluate([new])[own] < 0.7 * old.evaluate([new])[own]
+    tweets = {"corpus": "documents", "init": folder / "play", "epochs": 1, "progress": "silent"}
+    assert unspool.train("text", folder / "tweets.txt", tmp_path / "other", **tweets).config.cache == 0  # not the first one's
     with pytest.raises(ConfigError, match="exists already"):
         models["tweets"].save(tmp_path / "copy")
 
