@@ -41,7 +41,7 @@ def gradients(engine, cell, weights, x, lengths, state, reverse=False, dtype=tor
     return [t.double() for t in (*outputs, *found) if t.numel()]
 
 
-@pytest.mark.parametrize("H", [1, 3, 17, 130])
+@pytest.mark.parametrize("H", [1, 3, 17, 28, 130])
 @pytest.mark.parametrize("cell", SERVED, ids=repr)
 def test_odd_sizes_and_threads(cell, H):
     """One and many rows (units and rows divided among threads), lengths or not, against the truth in double precision."""
@@ -51,6 +51,7 @@ def test_odd_sizes_and_threads(cell, H):
             (1, 1, 1, 1, False),
             (2, 7, 9, 1, True),
             (2, 40, 5, 18, True),
+            (2, 40, 5, 18, False),
             (2, 2, 30, 33, False),
             (2, 1, 140, 150, False),
         ]:
