@@ -14,7 +14,9 @@ Every message is one sentence or two: what was given, what was expected, what to
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "CellError",
@@ -25,6 +27,7 @@ __all__ = [
     "TrainingError",
     "UnspoolError",
     "did_you_mean",
+    "extra",
 ]
 
 
@@ -60,3 +63,11 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """`" (did you mean 'x'?)"`, or an empty string when nothing known is close."""
     close = difflib.get_close_matches(given, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def extra(module: str, name: str) -> Any:
+    """A module that only some applications need, imported; ConfigError with the command that installs it, when it is not there."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"this needs {module.split('.')[0]}, which is not installed: pip install 'unspool[{name}]'") from error

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from unspool.layers import Recurrent
-from unspool.models import OneToMany
+from unspool.models import language_model
 from unspool.models.cache import OWN, SHARPNESS, Cache
 
 V, T, H = 5, 40, 6
@@ -55,7 +55,7 @@ def test_rows_are_kept_and_all_is_forgotten():
 
 def test_a_language_model_streams_with_it_and_gains_where_text_repeats():
     torch.manual_seed(0)
-    model = OneToMany(V, Recurrent("lstm", 4, 8), embedding=4, cache=30).eval()
+    model = language_model(V, Recurrent("lstm", 4, 8), embedding=4, cache=30).eval()
     y = torch.randint(V, (1, 12)).repeat(1, 8)
     inputs = torch.cat([torch.zeros(1, 1, dtype=torch.long), y[:, :-1]], 1)
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_a_language_model_streams_with_it_and_gains_where_text_repeats():
 
 def test_a_stream_goes_on_with_some_rows_and_from_another_state():
     torch.manual_seed(0)
-    model = OneToMany(V, Recurrent("lstm", 4, 8), embedding=4, cache=30).double().eval()
+    model = language_model(V, Recurrent("lstm", 4, 8), embedding=4, cache=30).double().eval()
     ids = torch.randint(V, (2, 20))
     both, alone = model.stream(2), model.stream(1)
     for t in range(10):

@@ -5,7 +5,7 @@ import torch
 
 from unspool.errors import ConfigError
 from unspool.layers import Embedding, OneHot, Recurrent
-from unspool.models import Bernoulli, Categorical, EncoderDecoder, ManyToMany, ManyToOne, OneToMany
+from unspool.models import Bernoulli, Categorical, EncoderDecoder, ManyToMany, ManyToOne, language_model
 from unspool.sequences import Sequences
 
 SYMBOLS = 6
@@ -59,7 +59,7 @@ def test_many_to_many_tags_what_came_before():
 
 
 def test_one_to_many_learns_a_cycle():
-    model = OneToMany(SYMBOLS, Recurrent("rnn", 8, 16), embedding=8, tied=True)
+    model = language_model(SYMBOLS, Recurrent("rnn", 8, 16), embedding=8, tied=True)
     text = torch.arange(60) % 4 + 2
 
     def loss():
@@ -110,7 +110,7 @@ def test_teacher_forcing_equals_step_by_step():
 
 
 def test_a_tied_head_shares_the_matrix_and_projects():
-    model = OneToMany(50, Recurrent("lstm", 8, 16), embedding=8, tied=True)
+    model = language_model(50, Recurrent("lstm", 8, 16), embedding=8, tied=True)
     assert model.head.out.weight is model.embed.weight
     assert model(torch.zeros(1, 2, dtype=torch.long))[0].shape == (1, 2, 16)
 

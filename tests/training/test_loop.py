@@ -10,7 +10,7 @@ import torch
 from unspool.codecs.corpus import Corpus
 from unspool.errors import ConfigError, TrainingError
 from unspool.layers import Recurrent
-from unspool.models import OneToMany
+from unspool.models import language_model
 from unspool.training import ModelFolder, Options, Progress, RunningText, fit, pick_device
 
 
@@ -21,7 +21,7 @@ class Job:
 
     def __init__(self, corpus, after=lambda job, step: None):
         torch.manual_seed(3)
-        self.model = OneToMany(12, Recurrent("gru", 6, 8), embedding=6, dropout=0.3)
+        self.model = language_model(12, Recurrent("gru", 6, 8), embedding=6, dropout=0.3)
         self.feed, self.after, self.steps = RunningText(corpus, 4, 10, seed=1), after, 0
         self.baselines = {"uniform": math.log(12)}
         self.scale = 1.0

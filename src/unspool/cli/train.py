@@ -61,6 +61,55 @@ def text(
     run("text", data, output, valid or [], resume, init, config, json, flags)
 
 
+@app.command("music")
+def music(
+    data: Data,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
+    ] = None,
+    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: some of the pieces]")] = None,
+    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 15m]")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    representation: Annotated[
+        str | None,
+        typer.Option(help="events (notes with durations), notebook (notes and chords, no rhythm) or roll [default: auto]"),
+    ] = None,
+    keys: Annotated[
+        str | None, typer.Option(help="Of a roll: joint (each given those above it) or separate [default: joint]")
+    ] = None,
+    transpose: Annotated[
+        int | None, typer.Option(help="Semitones by which pieces may be moved while training [default: auto]")
+    ] = None,
+    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Size of a layer [default: 512]")] = None,
+    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
+    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+) -> None:
+    """A model of folders of MIDI files, or of arrays of piano rolls (.mat, .npz, .json), that writes more such music."""
+    flags = {
+        "budget": budget,
+        "epochs": epochs,
+        "representation": representation,
+        "keys": keys,
+        "transpose": transpose,
+        "cell": cell,
+        "hidden": hidden,
+        "layers": layers,
+        "dropout": dropout,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+    }
+    run("music", data, output, valid or [], resume, init, config, json, flags)
+
+
 def run(
     task: str,
     data: list[Path],

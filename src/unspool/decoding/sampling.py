@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from unspool.errors import ConfigError
 
-__all__ = ["Sampling", "generate", "pick"]
+__all__ = ["Sampling", "Walk", "generate", "pick"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class Symbols(Protocol):
     def step(self, ids: Tensor) -> Tensor: ...
 
     def keep(self, rows: Tensor) -> None: ...
+
+
+class Walk(Protocol):
+    """A sequence being written under a grammar: which symbols (V,) may follow, and that one came."""
+
+    @property
+    def allowed(self) -> np.ndarray: ...
+
+    def take(self, symbol: int, /) -> None: ...
 
 
 class Generator(Protocol):
@@ -85,10 +95,12 @@ def generate(
     how: Sampling,
     seed: int = 0,
     done: Callable[[list[int]], bool] | None = None,
+    grammar: Callable[[], Walk] | None = None,
 ) -> list[list[int]]:
     """`n` sequences as one batch, each the prompt's ids followed by at most `limit` new ones, without begin and end.
 
-    A sequence stops at `end`, or when `done`, asked about its ids after each new one, says so.
+    A sequence stops at `end`, or when `done`, asked about its ids after each new one, says so. `grammar` starts the walk that says
+    what may follow what was written.
     """
     stream = model.stream(n)
     device = stream.device
@@ -100,8 +112,15 @@ def generate(
     written[:, list(prompt)] = True
     out = [list(prompt) for _ in range(n)]
     alive = list(range(n))
+    walks = [grammar() for _ in range(n)] if grammar else []
+    for walk in walks:
+        for symbol in prompt:
+            walk.take(symbol)
     for _ in range(limit):
         logits[:, list(forbidden)] = -torch.inf
+        if walks:
+            allowed = torch.from_numpy(np.stack([walk.allowed for walk in walks])).to(device)
+            logits = logits.masked_fill(~allowed, -torch.inf)
         chosen = pick(logits, how, written, rng)
         written.scatter_(1, chosen[:, None], True)
         keep = []
@@ -109,6 +128,8 @@ def generate(
             if symbol == end:
                 continue
             out[row].append(symbol)
+            if walks:
+                walks[place].take(symbol)
             if not (done and done(out[row])):
                 keep.append(place)
         if not keep:
@@ -116,6 +137,7 @@ def generate(
         if len(keep) < len(alive):  # finished sequences leave the batch
             at = torch.tensor(keep, device=device)
             alive, chosen, written = [alive[k] for k in keep], chosen[at], written[at]
+            walks = [walks[k] for k in keep] if walks else walks
             stream.keep(at)
         logits = stream.step(chosen)
     return out

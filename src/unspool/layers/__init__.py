@@ -1,7 +1,19 @@
 """Layers: a cell run by an engine, inside any `torch.nn.Module`; streams; and what stands around them."""
 
-from unspool.layers.parts import Attention, Embedding, OneHot, dropout, variational_dropout
+from unspool.layers.parts import Attention, Embedding, Keys, OneHot, dropout, variational_dropout
 from unspool.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from unspool.layers.stream import Stream
 
-__all__ = ["GRU", "LSTM", "RNN", "Attention", "Embedding", "OneHot", "Recurrent", "Stream", "dropout", "variational_dropout"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Attention",
+    "Embedding",
+    "Keys",
+    "OneHot",
+    "Recurrent",
+    "Stream",
+    "dropout",
+    "variational_dropout",
+]

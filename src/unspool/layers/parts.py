@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Attention", "Embedding", "OneHot", "dropout", "variational_dropout"]
+__all__ = ["Attention", "Embedding", "Keys", "OneHot", "dropout", "variational_dropout"]
 
 
 def dropout(x: Tensor, share: float, training: bool) -> Tensor:
@@ -42,6 +42,18 @@ class Embedding(nn.Embedding):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         return super().forward(input) * math.sqrt(self.embedding_dim)
+
+
+class Keys(nn.Module):
+    """Rolls (B, T, K) of zeros and ones to floats, scaled as if each step had a variance of 1 an input where `sounding` are ones."""
+
+    def __init__(self, keys: int, sounding: float):
+        super().__init__()
+        self.scale: Tensor
+        self.register_buffer("scale", torch.tensor(math.sqrt(keys / max(sounding, 1.0))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float() * self.scale
 
 
 class OneHot(nn.Module):

@@ -1,4 +1,5 @@
-"""What stands on top of a stack: h (..., H) to a distribution. A head has `nll(h, y)` and `sample(h, allowed, rng)`."""
+"""What stands on top of a stack: h (..., H) to a distribution. A head has `nll(h, y)`, `sample(h, allowed, rng)` and `expect(p)`, which
+starts it from known frequencies, so that training need not learn them first."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Bernoulli", "Categorical"]
+__all__ = ["NADE", "Bernoulli", "Categorical"]
 
 
 class Categorical(nn.Module):
@@ -32,6 +33,11 @@ class Categorical(nn.Module):
         """-log p(y) in nats, of the shape of y."""
         return F.cross_entropy(self(h).flatten(0, -2), y.flatten(), reduction="none").view(y.shape)
 
+    @torch.no_grad()
+    def expect(self, p: Tensor) -> None:
+        """The symbols' frequencies (V,)."""
+        self.out.bias.copy_(p.log())
+
     def sample(self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
         """Draws symbols (...); `allowed` (..., V) shuts out the rest."""
         logits = self(h)
@@ -55,7 +61,77 @@ class Bernoulli(nn.Module):
         """-log p(y) in nats for y (..., K) of zeros and ones, summed over the keys: (...)."""
         return F.binary_cross_entropy_with_logits(self(h), y.to(h.dtype), reduction="none").sum(-1)
 
-    def sample(self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """Draws keys (..., K), zeros and ones; `allowed` (..., K) shuts out the rest."""
-        p = self(h).sigmoid()
+        p = _tempered(self(h), temperature)
         return torch.bernoulli(p if allowed is None else p * allowed, generator=rng)
+
+    @torch.no_grad()
+    def expect(self, p: Tensor) -> None:
+        """How often each key (K,) is one, in (0, 1)."""
+        self.out.bias.copy_(p.logit())
+
+
+class NADE(nn.Module):
+    """K yes-or-no answers one after the other, each given h and those before it: a neural autoregressive distribution estimator
+    (Larochelle & Murray 2011) on a recurrent stack (RNN-NADE, Boulanger-Lewandowski et al. 2012).
+
+        logit<k> = b<k>(h) + V<k> sigmoid(c(h) + sum of y<j> W<j>) + sum of y<j> A<j, k>, over j < k
+
+    The answers go from the last key down, for music from the melody to the bass.
+    """
+
+    def __init__(self, hidden: int, keys: int, units: int = 128):
+        super().__init__()
+        self.keys = keys
+        self.out, self.condition = nn.Linear(hidden, keys), nn.Linear(hidden, units)
+        self.V = nn.Parameter(torch.randn(keys, units) / units**0.5)
+        self.W = nn.Parameter(torch.randn(keys, units) * 0.5)
+        self.A = nn.Parameter(torch.zeros(keys, keys))
+
+    def nll(self, h: Tensor, y: Tensor) -> Tensor:
+        """-log p(y) in nats for y (..., K) of zeros and ones, summed over the keys: (...).
+
+        Between two ones nothing new is known, so the hidden units are computed once for each one of a row, not for each key.
+        """
+        rows = y.flatten(0, -2).flip(1)
+        on = rows > 0
+        before = on.cumsum(1) - on.long()  # (N, K) ones before each key
+        row, key = on.nonzero(as_tuple=True)
+        most = int(on.sum(1).max()) if len(row) else 0
+        ones = key.new_full((len(rows), most), self.keys)
+        ones[row, before[row, key]] = key
+        known = (
+            F.pad(self.W, (0, 0, 0, 1))[ones],
+            F.pad(self.A, (0, 0, 0, 1))[ones],
+        )  # a row of zeros where there is no further one
+        hidden, linear = (F.pad(k, (0, 0, 1, 0)).cumsum(1) for k in known)
+        units = torch.sigmoid(self.condition(h).flatten(0, -2)[:, None] + hidden)
+        logits = (units @ self.V.T + linear).gather(1, before[:, None])[:, 0] + self.out(h).flatten(0, -2)
+        return F.binary_cross_entropy_with_logits(logits, rows.to(h.dtype), reduction="none").sum(1).view(y.shape[:-1])
+
+    def sample(
+        self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draws keys (..., K), zeros and ones; `allowed` (..., K) shuts out the rest."""
+        bias, hidden = self.out(h), self.condition(h)
+        linear = torch.zeros_like(bias)
+        y = torch.zeros_like(bias)
+        for k in range(self.keys):
+            p = _tempered(bias[..., k] + torch.sigmoid(hidden) @ self.V[k] + linear[..., k], temperature)
+            y[..., k] = torch.bernoulli(p if allowed is None else p * allowed[..., self.keys - 1 - k], generator=rng)
+            hidden = hidden + y[..., k, None] * self.W[k]
+            linear = linear + y[..., k, None] * self.A[k]
+        return y.flip(-1)
+
+    @torch.no_grad()
+    def expect(self, p: Tensor) -> None:
+        """How often each key (K,) is one, in (0, 1)."""
+        self.out.bias.copy_(p.flip(0).logit() - torch.sigmoid(torch.zeros(())) * self.V.sum(1))
+
+
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Probabilities; at a temperature of 0 the likelier answer is certain."""
+    return (logits / temperature).sigmoid() if temperature else (logits > 0).to(logits.dtype)

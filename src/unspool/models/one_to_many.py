@@ -5,6 +5,8 @@ A language model: P(y<1> .. y<T>) is the product of P(y<t> | y<1> .. y<t-1>).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -13,36 +15,33 @@ from unspool.layers import Embedding, OneHot, Recurrent, dropout, variational_dr
 from unspool.models.cache import Cache
 from unspool.models.heads import Categorical
 
-__all__ = ["OneToMany", "SymbolStream"]
+__all__ = ["OneToMany", "Steps", "language_model"]
 
 
 class OneToMany(nn.Module):
-    """Symbols -> embedding (or one-hot) -> recurrent stack -> the next symbol. The first input is a begin symbol.
+    """embed -> recurrent stack -> head: each step's distribution given the steps before. `embed` maps values (B, T, ...) to (B, T, D);
+    the first value is one that begins a sequence, such as a begin symbol.
 
-    `embedding=0` means one-hot input. `tied` lets input and output share one matrix. Dropout: on the input, inside the stack
-    (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache, by `stream` and by those who
-    ask for `memory`.
+    Dropout: on the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous
+    cache of symbols, by `stream` and by those who ask for `memory`.
     """
 
     def __init__(
         self,
-        symbols: int,
+        embed: nn.Module,
         stack: Recurrent,
+        head: nn.Module,
         *,
-        embedding: int = 0,
-        tied: bool = False,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
         cache: int = 0,
     ):
         super().__init__()
-        self.embed = Embedding(symbols, embedding) if embedding else OneHot(symbols)
-        self.stack = stack
-        self.head = Categorical(stack.output_size, symbols, self.embed.weight if tied else None)  # type: ignore[arg-type]
+        self.embed, self.stack, self.head = embed, stack, head
         self.input_dropout, self.dropout, self.cache = input_dropout, dropout, cache
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Input ids (B, T) to hidden states (B, T, H) and the last state.
+        """Inputs (B, T, ...) to hidden states (B, T, H) and the last state.
 
         Padding stands behind each sequence and is never seen by the steps before it, so no lengths are asked for.
         """
@@ -51,26 +50,33 @@ class OneToMany(nn.Module):
         return dropout(h, self.dropout, self.training), last
 
     def nll(self, inputs: Tensor, targets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """-log P of each target (B, T) in nats (also where padding lies), and the last state."""
+        """-log P of each target (B, T, ...) in nats, (B, T) (also where padding lies), and the last state."""
         h, last = self(inputs, state)
-        return self.head.nll(h, targets), last
+        return self.head.nll(h, targets), last  # type: ignore[operator]
 
     def memory(self, batch: int = 1) -> Cache | None:
         """An empty cache for `batch` sequences, where the model has one."""
-        return Cache(self.cache, batch, self.stack.output_size, self.head.out.weight) if self.cache else None
+        return Cache(self.cache, batch, self.stack.output_size, next(self.parameters())) if self.cache else None
 
-    def stream(self, batch: int = 1) -> SymbolStream:
-        """Goes symbol by symbol, for `batch` sequences at once, in constant memory."""
-        return SymbolStream(self, batch)
+    def stream(self, batch: int = 1) -> Steps:
+        """Goes step by step, for `batch` sequences at once, in constant memory."""
+        return Steps(self, batch)
 
-    @torch.no_grad()
     def expect(self, frequencies: Tensor) -> None:
-        """Starts the output from the symbols' frequencies (V,), so that training need not learn them first."""
-        self.head.out.bias.copy_(frequencies.log())
+        """Starts the output from the frequencies of symbols (V,) or of keys (K,)."""
+        self.head.expect(frequencies)  # type: ignore[operator]
 
 
-class SymbolStream:
-    """A language model that is fed one symbol after the other; made by `OneToMany.stream`."""
+def language_model(symbols: int, stack: Recurrent, *, embedding: int = 0, tied: bool = False, **options: Any) -> OneToMany:
+    """Symbols -> embedding (or one-hot, with 0) -> stack -> the next symbol. `tied` lets input and output share one matrix; `options`
+    are those of `OneToMany`."""
+    embed = Embedding(symbols, embedding) if embedding else OneHot(symbols)
+    head = Categorical(stack.output_size, symbols, embed.weight if tied else None)  # type: ignore[arg-type]
+    return OneToMany(embed, stack, head, **options)
+
+
+class Steps:
+    """A model that is fed one step after the other; made by `OneToMany.stream`."""
 
     def __init__(self, model: OneToMany, batch: int):
         self._model, self._stream = model, model.stack.stream(batch)
@@ -78,13 +84,18 @@ class SymbolStream:
 
     @property
     def device(self) -> torch.device:
-        """Where ids are expected."""
-        return self._model.head.out.weight.device
+        """Where values are expected."""
+        return next(self._model.parameters()).device
+
+    @torch.no_grad()
+    def hidden(self, values: Tensor) -> Tensor:
+        """The last values (B, ...) to the state (B, H) that the head stands on. A cache is not asked."""
+        return self._stream.step(self._model.embed(values))
 
     @torch.no_grad()
     def step(self, ids: Tensor) -> Tensor:
         """The last symbol (B,) to the next one's logits (B, V)."""
-        h = self._stream.step(self._model.embed(ids))
+        h = self.hidden(ids)
         logits = self._model.head(h)
         if self._cache:
             if self._last is not None:

@@ -19,9 +19,12 @@ class Baselines:
         self.unigram, self.ngram = unigram, ngram
 
     @classmethod
-    def fit(cls, sequences: Iterable[np.ndarray], order: int, size: int, begin: int | None) -> Baselines:
-        """See `KneserNey.fit`; the sequences are read twice."""
-        return cls(*(KneserNey.fit(sequences, n, size, begin) for n in (1, order)))
+    def fit(
+        cls, sequences: Iterable[np.ndarray], order: int, size: int, begin: int | None, variants: Iterable[np.ndarray] | None = None
+    ) -> Baselines:
+        """See `KneserNey.fit`; the sequences are read twice. The n-gram learns from `variants` instead, where there are some."""
+        learned = sequences if variants is None else variants
+        return cls(KneserNey.fit(sequences, 1, size, begin), KneserNey.fit(learned, order, size, begin))
 
     def nats(self, sequences: Iterable[np.ndarray]) -> dict[str, float]:
         """The total -log P of the sequences under each."""

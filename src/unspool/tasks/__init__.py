@@ -9,7 +9,7 @@ from unspool.tasks.task import Task
 
 __all__ = ["TASKS", "find"]
 
-TASKS = {"text": "unspool.tasks.text:Text"}  # imported when asked for
+TASKS = {"text": "unspool.tasks.text:Text", "music": "unspool.tasks.music:Music"}  # imported when asked for
 
 
 def find(name: str) -> Task:

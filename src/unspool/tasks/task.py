@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class Demonstration:
 class Trained(ABC):
     """A trained model. Verbs that its task does not have raise UnspoolError."""
 
+    model: Any  # the network
+    scored = "text"  # what `scores` calls what it scored
+    shown = 1  # samples that are generated where no number is asked for
+
     def __init__(self, folder: ModelFolder, stored: dict[str, Any]):
         self.folder, self.stored = folder, stored
 
@@ -68,6 +72,17 @@ class Trained(ABC):
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Metrics on data, the baselines beside them."""
 
+    def transfer(self, model: Any) -> None:
+        """Copies these weights into a model of the same shape, whose vocabulary may be longer."""
+        own = self.model.state_dict()
+        for name, target in model.state_dict().items():
+            source = own.get(name)
+            if source is None or source.shape[1:] != target.shape[1:] or len(source) > len(target):
+                raise ConfigError(
+                    f"--init needs the shape of the first model, but {name} differs; leave out the options of the network"
+                )
+            target[: len(source)].copy_(source)
+
     @abstractmethod
     def examples(self, seed: int = 0) -> str:
         """A few answers to look at, and the commands that give more."""
@@ -75,10 +90,18 @@ class Trained(ABC):
     def generate(self, *arguments: Any, **options: Any) -> Any:
         raise self._refuse("generate")
 
+    def deliver(self, samples: Any, output: Path | None = None, as_json: bool = False) -> str:
+        """What to print for what `generate` gave; where there is an output, that is written first."""
+        raise self._refuse("generate")
+
     def predict(self, *arguments: Any, **options: Any) -> Any:
         raise self._refuse("predict")
 
     def score(self, *arguments: Any, **options: Any) -> Any:
+        raise self._refuse("score")
+
+    def scores(self, data: Sequence[str | Path]) -> Iterator[tuple[str, dict[str, float]]]:
+        """The score of each line or piece of files, with its text or its name."""
         raise self._refuse("score")
 
     def _refuse(self, verb: str) -> UnspoolError:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unspool.codecs.corpus import Corpus
 from unspool.codecs.text import TextCodec
@@ -20,9 +19,7 @@ from unspool.scoring.baselines import Baselines
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.tasks.text_config import TextConfig, settle, sized
 from unspool.tasks.text_model import TextModel, build, store, unit_name
-from unspool.training import Documents, ModelFolder, Options, Progress, RunningText, pick_device
-from unspool.training.feeds import Batch
-from unspool.training.loop import Carry
+from unspool.training import Documents, Likelihood, ModelFolder, Options, Progress, RunningText, pick_device
 
 __all__ = ["Text"]
 
@@ -157,11 +154,12 @@ class _Split:
         return train, valid
 
 
-class _Job:
+class _Job(Likelihood):
     """What the loop trains."""
 
     def __init__(self, model: OneToMany, codec: TextCodec, train: Corpus, valid: Corpus, config: TextConfig):
-        self.model, self.codec, self.valid, self.config = model, codec, valid, config
+        super().__init__(model)
+        self.codec, self.valid, self.config = codec, valid, config
         documents = config.corpus == "documents"
         self.unit = "nats per " + unit_name(codec)
         self.per_symbol = train.symbols / train.characters
@@ -175,16 +173,8 @@ class _Job:
         self.baseline = Baselines.fit(train, _ORDERS[codec.unit], size, begin if documents else None)
         self.baselines = {k: v / valid.characters for k, v in self.baseline.nats(valid).items()}
 
-    def loss(self, batch: Batch, carry: Carry) -> tuple[Tensor, int, Carry]:
-        batch = batch.to(next(self.model.parameters()).device)
-        nll, state = self.model.nll(batch.inputs, batch.targets, None if batch.fresh else carry)
-        return (nll * batch.inside).sum(), batch.counted, None if batch.lengths is not None else tuple(s.detach() for s in state)
-
     def validate(self) -> float:
-        total, counted, state = 0.0, 0, None
-        for batch in self._watched.epoch(-1):
-            loss, count, state = self.loss(batch, state)
-            total, counted = total + float(loss), counted + count
+        total, counted, *_ = self.total(self._watched)
         return total / counted * self.valid.symbols / self.valid.characters
 
     def sample(self) -> str:

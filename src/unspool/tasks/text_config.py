@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from unspool.codecs.text import UNITS
-from unspool.errors import ConfigError, did_you_mean
-from unspool.training import Options, seconds
+from unspool.errors import ConfigError
+from unspool.tasks.config import NetworkConfig, by_size
 
-__all__ = ["TextConfig", "settle"]
+__all__ = ["TextConfig", "settle", "sized"]
 
 
 @dataclass(frozen=True)
-class TextConfig:
+class TextConfig(NetworkConfig):
     """How text is read, what the network is, and how it is trained. "auto", 0 and None are settled by the data (see `settle`)."""
 
     corpus: str = "auto"  # documents (each line one, with an end) or running (one long text, the state carried over)
@@ -20,51 +20,17 @@ class TextConfig:
     subwords: int = 0  # how many, where the unit is subwords
     column: str | None = None  # of CSV and JSONL files
     normalise: str = "none"  # or tweets
-    cell: str = "lstm"
-    hidden: int = 512
-    layers: int = 1
-    embedding: int = 0
     one_hot: bool = False  # instead of an embedding
     tied: bool | None = None  # one matrix for input and output
-    residual: bool = False
-    dropout: float | None = None  # on the output and between layers
-    input_dropout: float | None = None
-    recurrent_dropout: float | None = None  # on the weights U
     cache: int | None = None  # steps looked up when a running text is read or written (models/cache.py); 0 for none
-    budget: str = "30m"
-    epochs: float | None = None
-    batch: int = 0  # symbols a step
-    window: int = 0  # steps of backpropagation through time, in a running text
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    valid_share: float = 0.03
-    seed: int = 0
-    device: str = "auto"
-    engine: str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._one_of("corpus", ("auto", "documents", "running"))
         self._one_of("unit", ("auto", *UNITS))
         self._one_of("normalise", ("none", "tweets"))
-        for name in ("hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.valid_share < 0.5:
-            raise ConfigError(f"valid_share must be above 0 and below 0.5, not {self.valid_share}")
         if self.cache and (self.cache < 0 or self.corpus == "documents"):
             raise ConfigError(f"cache is a number of steps of a running text to look up, and 0 for documents, not {self.cache}")
-        seconds(self.budget)
-
-    def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise ConfigError(f"{name} is one of {', '.join(choices)}, not {value!r}{did_you_mean(value, choices)}")
-
-    @property
-    def options(self) -> Options:
-        budget = None if self.epochs else seconds(self.budget)
-        rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
-        return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
 
 
 def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfig:
@@ -82,25 +48,19 @@ def settle(config: TextConfig, *, documents: bool, characters: int) -> TextConfi
 def sized(config: TextConfig, *, symbols: int) -> TextConfig:
     """The network and its training, settled by the number of symbols to train on: the fewer, the more dropout and decay."""
     characters, documents = config.unit == "characters", config.corpus == "documents"
-    dropout = _by(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1})
+    dropout = by_size(symbols, {300_000: 0.6, 700_000: 0.5, 2_000_000: 0.3, 10_000_000: 0.1})
     settled = {
         "embedding": 64 if characters else 256,
         "tied": not characters,
         "dropout": dropout,
         "input_dropout": 0.0 if characters else dropout / 2,
-        "recurrent_dropout": _by(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.25} if characters else {})}),
+        "recurrent_dropout": by_size(symbols, {300_000: 0.4, 700_000: 0.35, **({2_000_000: 0.25} if characters else {})}),
         "learning_rate": 8e-3 if characters else 2e-3,
-        "weight_decay": _by(symbols, {700_000: 0.1}, 0.01),
+        "weight_decay": by_size(symbols, {700_000: 0.1}, 0.01),
         "window": 100 if characters else 64,
         "batch": 800 if documents else 3200 if characters else 1024,
         "cache": 0 if documents else 8000,
     }
     if config.one_hot:
         settled |= {"embedding": 0, "tied": False}
-    left_open = {field.name: field.default for field in fields(config)}
-    return replace(config, **{name: value for name, value in settled.items() if getattr(config, name) == left_open[name]})
-
-
-def _by(value: int, table: dict[int, float], beyond: float = 0.0) -> float:
-    """The entry of the first bound above the value."""
-    return next((entry for bound, entry in table.items() if value < bound), beyond)
+    return config.settled(settled)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.textfiles import TextFiles
 from unspool.decoding.sampling import Sampling, generate
 from unspool.engines import State
-from unspool.errors import ConfigError, ModelError
+from unspool.errors import ConfigError, DataError, ModelError
 from unspool.layers import Recurrent
-from unspool.models import OneToMany
+from unspool.models import OneToMany, language_model
 from unspool.models.cache import Cache
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import Copy, longest_copies
@@ -55,7 +56,7 @@ def build(config: TextConfig, codec: TextCodec, device: torch.device, seed: int)
         recurrent_dropout=config.recurrent_dropout or 0.0,
         engine=config.engine,
     )
-    return OneToMany(
+    return language_model(
         symbols,
         stack,
         embedding=0 if config.one_hot else config.embedding,
@@ -86,6 +87,8 @@ def store(corpus: Corpus, texts: Iterable[str], codec: TextCodec, documents: boo
 class TextModel(Trained):
     """A language model with its codec."""
 
+    shown = 3
+
     def __init__(self, folder: ModelFolder, stored: dict[str, Any], device: str = "auto"):
         super().__init__(folder, stored)
         self.codec = TextCodec.from_json(stored["codec"])
@@ -94,17 +97,6 @@ class TextModel(Trained):
         folder.load_into(self.model)
         self.model.eval()
         self.documents = self.config.corpus == "documents"
-
-    def transfer(self, model: OneToMany) -> None:
-        """Copies these weights into a model of the same shape, whose vocabulary may be longer."""
-        own = self.model.state_dict()
-        for name, target in model.state_dict().items():
-            source = own.get(name)
-            if source is None or source.shape[1:] != target.shape[1:] or len(source) > len(target):
-                raise ConfigError(
-                    f"--init needs the shape of the first model, but {name} differs; leave out the options of the network"
-                )
-            target[: len(source)].copy_(source)
 
     @torch.inference_mode()
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
@@ -186,6 +178,9 @@ class TextModel(Trained):
             answers.append({"log-probability": -total, f"nats per {unit_name(self.codec)}": total / counted})
         return answers
 
+    def scores(self, data: Sequence[str | Path]) -> Iterator[tuple[str, dict[str, float]]]:
+        return ((line, self.score([line])[0]) for line in TextFiles(data))
+
     def examples(self, seed: int = 0) -> str:
         texts = "\n\n".join(f"--- sample {i} ---\n{sample.text}" for i, sample in enumerate(self.generate(3, seed=seed), 1))
         return f"\n{texts}\n\nNext:\n  unspool generate {self.folder.path} --prompt '...' -n 5\n  unspool train text FILE -o MODEL"
@@ -230,6 +225,21 @@ class TextModel(Trained):
             for i, sample in zip(long, fresh, strict=True):
                 samples[i] = sample
         return samples
+
+    def deliver(self, samples: Sequence[Sample], output: Path | None = None, as_json: bool = False) -> str:
+        """The texts, or as JSON lines, which is what an output file holds."""
+        if as_json or output:
+            lines = [json.dumps(asdict(sample), ensure_ascii=False) for sample in samples]
+        else:
+            copied = "\n    [longest run shared with the training text: {} characters]"
+            lines = [s.text + (copied.format(s.copied.length) if s.copied else "") for s in samples]
+        if output is None:
+            return ("\n" if as_json or not any("\n" in line for line in lines) else "\n\n----\n\n").join(lines)
+        try:
+            output.write_text("\n".join(lines) + "\n", "utf-8")
+        except OSError as error:
+            raise DataError(f"cannot write {output}: {error.strerror}") from error
+        return f"{len(lines)} texts are in {output}"
 
     def _draw(self, n: int, prompt: str, length: int, how: Sampling, stop: Sequence[str], seed: int) -> list[Sample]:
         vocabulary, clean = self.codec.vocabulary, self.codec.clean(prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from unspool.tasks import find
 from unspool.tasks.task import Prepared, Task, Trained, as_json, configure
 from unspool.training import ModelFolder, Outcome, Progress, fit
 
-__all__ = ["demo", "facts", "load", "train", "versions"]
+__all__ = ["demo", "facts", "generate", "load", "train", "versions"]
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -73,6 +74,16 @@ def load(path: str | Path, device: str = "auto") -> Trained:
         if key not in stored:
             raise ModelError(f"{folder.path / 'config.json'} is damaged: it has no {key!r}; take it from a backup, or train again")
     return find(stored["task"]).load(folder, stored, device)
+
+
+def generate(model: Trained, n: int = 0, **options: Any) -> Any:
+    """`model.generate`; ConfigError for an option that its task does not have. `n` of 0 is as many as the task shows."""
+    known = inspect.signature(model.generate).parameters
+    for name in options:
+        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            names = ", ".join(name for name in known if name != "n")
+            raise ConfigError(f"generating with a {model.task} model has no option {name!r}; the options are {names}")
+    return model.generate(n or model.shown, **options)
 
 
 def demo(task: str = "text", output: str | Path | None = None, *, seed: int = 0, progress: Progress | str = "auto") -> Trained:

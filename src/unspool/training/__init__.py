@@ -1,7 +1,8 @@
 """One loop for every task, what it is fed, and the folder it leaves."""
 
-from unspool.training.feeds import Batch, Documents, RunningText
+from unspool.training.feeds import Batch, Documents, Pieces, RunningText, Source
 from unspool.training.folder import ModelFolder
+from unspool.training.likelihood import Likelihood
 from unspool.training.loop import Outcome, fit, pick_device
 from unspool.training.progress import Progress, Report
 from unspool.training.schedule import Options, seconds
@@ -9,12 +10,15 @@ from unspool.training.schedule import Options, seconds
 __all__ = [
     "Batch",
     "Documents",
+    "Likelihood",
     "ModelFolder",
     "Options",
     "Outcome",
+    "Pieces",
     "Progress",
     "Report",
     "RunningText",
+    "Source",
     "fit",
     "pick_device",
     "seconds",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,14 +13,14 @@ from unspool.codecs.corpus import Corpus
 from unspool.sequences import Sequences, batches_by_length, mask
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["Batch", "Documents", "RunningText"]
+__all__ = ["Batch", "Documents", "Pieces", "RunningText", "Source"]
 
 _POOL = 4096  # documents that are shuffled and bucketed together
 _BLOCK = 64  # neighbouring documents that are read together
 
 
 class Batch(NamedTuple):
-    """Inputs and targets (B, T), lengths (B,) or None when all are T, and whether the state starts anew."""
+    """Inputs and targets (B, T, ...), lengths (B,) or None when all are T, and whether the state starts anew."""
 
     inputs: Tensor
     targets: Tensor
@@ -29,19 +29,22 @@ class Batch(NamedTuple):
 
     @property
     def counted(self) -> int:
-        """Targets that count."""
-        return self.targets.numel() if self.lengths is None else int(self.lengths.sum())
+        """Steps that count."""
+        return self.targets.shape[0] * self.targets.shape[1] if self.lengths is None else int(self.lengths.sum())
 
     def to(self, device: torch.device) -> Batch:
-        lengths = None if self.lengths is None else self.lengths.to(device)
-        return Batch(self.inputs.to(device), self.targets.to(device), lengths, self.fresh)
+        return Batch(*(part.to(device) if isinstance(part, Tensor) else part for part in self))
 
     @property
     def inside(self) -> Tensor:
         """True (B, T) where a target counts."""
         if self.lengths is None:
-            return torch.ones_like(self.targets, dtype=torch.bool)
+            return torch.ones(self.targets.shape[:2], dtype=torch.bool, device=self.targets.device)
         return mask(self.lengths, self.targets.shape[1])
+
+    def start(self, carry: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+        """The state (L, B, H) to start from, given that after the last batch: None for zeros. Rows that ended stood last."""
+        return None if self.fresh or carry is None else tuple(s[:, : len(self.inputs)] for s in carry)
 
 
 class RunningText:
@@ -96,6 +99,51 @@ class Documents:
         sequences = Sequences.collate([_span(self.corpus, a, b, begins=a == begin) for a, b, begin in spans.tolist()])
         ids, lengths = sequences.values, sequences.lengths - 1
         return Batch(ids[:, :-1], ids[:, 1:], lengths, fresh=True)
+
+
+class Source(Protocol):
+    """Pieces to read from, each of `lengths` steps."""
+
+    lengths: np.ndarray
+
+    def read(self, piece: int, start: int, stop: int, variant: Any) -> np.ndarray:
+        """The steps (stop - start + 1, ...) of a piece, from the one before `start` on: at 0 what begins every piece."""
+        ...
+
+    def vary(self, piece: int, rng: np.random.Generator) -> Any:
+        """A variant of the piece, such as another key, drawn anew in every epoch."""
+        ...
+
+
+class Pieces:
+    """Separate pieces, `lanes` of like length read side by side, `window` steps at a time, the state carried to each one's end."""
+
+    def __init__(self, source: Source, lanes: int, window: int, seed: int = 0):
+        self.source, self.lanes, self.window, self.seed = source, lanes, window, seed
+        self.symbols = int(source.lengths.sum())
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from the `start`-th on; with a negative number the pieces stay as they are."""
+        rng = np.random.default_rng((self.seed, number)) if number >= 0 else None
+        lengths = self.source.lengths
+        order = np.argsort(-lengths * (1 + 0.2 * rng.random(len(lengths))) if rng else -lengths, kind="stable")
+        groups = [order[at : at + self.lanes] for at in range(0, len(order), self.lanes)]
+        if rng:
+            rng.shuffle(groups)
+        index = 0
+        for group in groups:
+            group = group[np.argsort(-lengths[group], kind="stable")].tolist()
+            variants = [self.source.vary(piece, rng) if rng else None for piece in group]
+            for at in range(0, int(lengths[group[0]]), self.window):
+                if index >= start:
+                    running = [(p, v) for p, v in zip(group, variants, strict=True) if lengths[p] > at]
+                    yield self._batch(running, at)
+                index += 1
+
+    def _batch(self, running: list[tuple[int, Any]], at: int) -> Batch:
+        rows = [self.source.read(p, at, min(at + self.window, int(self.source.lengths[p])), variant) for p, variant in running]
+        sequences = Sequences.collate(rows)
+        return Batch(sequences.values[:, :-1], sequences.values[:, 1:], sequences.lengths - 1, fresh=at == 0)
 
 
 def _span(corpus: Corpus, start: int, stop: int, begins: bool = False) -> np.ndarray:

@@ -1,0 +1,254 @@
+"""Scores <-> events: MidiTok's REMI (Huang & Yang 2020; with programs REMI+, von Rütte et al. 2022), and the grammar of its events.
+
+A bar is `Bar`, `TimeSig`, then for each place in it a `Position` and its notes, each `Pitch`, `Velocity`, `Duration`. Velocities, tempos
+and programs are events only where the corpus has more than one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from unspool.codecs.midi import PIANOS, Score, merged, notes
+from unspool.errors import DataError, ModelError, extra
+from unspool.vocabulary import Vocabulary
+
+__all__ = ["EventCodec", "Grammar"]
+
+BEAT = 12  # places in a beat: sixteenths and triplets
+LONGEST_NOTE = 12  # beats
+TEMPOS = (40, 250, 32)  # slowest, fastest, how many
+VELOCITIES = 16
+SPECIAL = ("PAD", "UNK", "BOS", "EOS")  # the codes of `Vocabulary`
+
+
+class EventCodec:
+    """Pieces as REMI events. `fit` learns from a corpus which kinds of events it needs, and its range of pitches."""
+
+    name = "events"
+    unit = "event"
+
+    def __init__(self, transpose: int = 6):
+        self.transpose = transpose
+        self.velocity, self.tempo = 90, 120.0  # where they are no events
+        self._tokenizer: Any = None
+        self.vocabulary = Vocabulary()
+
+    def fit(self, scores: Iterable[Score]) -> EventCodec:
+        """Learns the vocabulary; DataError when there are no scores."""
+        low, high = 128, -1
+        velocities, tempos, programs = np.zeros(128, np.int64), set[float](), np.zeros(129, np.int64)
+        signatures = {(4, 4)}
+        for score in scores:
+            found = notes(score)
+            low, high = min(low, int(found.pitch.min())), max(high, int(found.pitch.max()))
+            velocities += np.bincount(found.velocity, minlength=128)
+            programs += np.bincount(found.program + 1, minlength=129)
+            tempos |= {round(t.qpm, 1) for t in score.tempos} or {120.0}
+            signatures |= {(s.numerator, s.denominator) for s in score.time_signatures}
+        if high < 0:
+            raise DataError("there are no notes to learn from; give at least one MIDI file")
+        melodic = programs[1:]
+        several = melodic.sum() > 0 and programs[0] + melodic[len(PIANOS) :].sum() > 0.05 * programs.sum()
+        used = [*([-1] if programs[0] else []), *np.flatnonzero(melodic).tolist()] if several else None
+        self.velocity, self.tempo = int(velocities.argmax()), min(tempos)
+        self._make(
+            {
+                "pitch_range": [max(0, low - self.transpose), min(128, high + self.transpose + 1)],
+                "velocities": (velocities > 0).sum() > 1,
+                "tempos": len(tempos) > 1,
+                "signatures": sorted(signatures),
+                "programs": used,
+            }
+        )
+        return self
+
+    def _make(self, facts: dict[str, Any]) -> None:
+        self.facts = {k: bool(v) if isinstance(v, np.bool_) else v for k, v in facts.items()}
+        miditok = extra("miditok", "music")
+        denominators: dict[int, list[int]] = {}
+        for numerator, denominator in facts["signatures"]:
+            denominators.setdefault(denominator, []).append(numerator)
+        programs = facts["programs"]
+        config = miditok.TokenizerConfig(
+            pitch_range=tuple(facts["pitch_range"]),
+            beat_res={(0, LONGEST_NOTE): BEAT},
+            num_velocities=VELOCITIES,
+            special_tokens=list(SPECIAL),
+            remove_duplicated_notes=True,
+            use_velocities=facts["velocities"],
+            use_tempos=facts["tempos"],
+            tempo_range=TEMPOS[:2],
+            num_tempos=TEMPOS[2],
+            log_tempos=True,
+            use_time_signatures=True,
+            time_signature_range=denominators,
+            use_programs=programs is not None,
+            one_token_stream_for_programs=programs is not None,
+            use_pitchdrum_tokens=False,
+            **({"programs": programs} if programs is not None else {}),
+        )
+        self._tokenizer = miditok.REMI(config)
+        by_code = sorted(self._tokenizer.vocab.items(), key=lambda item: item[1])
+        self._names = [name for name, _ in by_code]
+        self.vocabulary = Vocabulary(self._names[len(SPECIAL) :])
+        assert len(self.vocabulary) == len(self._names)
+        self.grammar = Grammar(self._names, self._tokenizer.tokens_types_graph)
+        pitches = [(code, int(name.split("_")[1])) for code, name in enumerate(self._names) if name.startswith("Pitch_")]
+        self._first, (self._low, self._high) = pitches[0][0], (pitches[0][1], pitches[-1][1])
+        assert [code for code, _ in pitches] == list(range(self._first, self._first + len(pitches)))
+
+    def encode(self, score: Score) -> np.ndarray:
+        """The ids (T,) of a score, without begin and end. DataError for what the vocabulary does not hold."""
+        self._check(score)
+        score = score.copy() if self.facts["programs"] is not None else merged(score)
+        if not len(score.time_signatures):
+            score.time_signatures = [extra("symusic", "music").TimeSignature(0, 4, 4)]
+        found = self._tokenizer.encode(score, no_preprocess_score=False)
+        ids = np.asarray((found[0] if isinstance(found, list) else found).ids, np.int64)
+        return ids[: np.flatnonzero(self.grammar.ends(ids))[-1] + 1]  # what comes after the last note is not heard
+
+    def _check(self, score: Score) -> None:
+        found = notes(score)
+        low, high = int(found.pitch.min()), int(found.pitch.max())
+        if low < self._low or high > self._high:
+            raise DataError(
+                f"the pitches go from {low} to {high}, and this model knows {self._low} to {self._high}; transpose the piece"
+            )
+        known = {tuple(s) for s in self.facts["signatures"]}
+        for s in score.time_signatures:
+            if (s.numerator, s.denominator) not in known:
+                names = ", ".join(f"{a}/{b}" for a, b in sorted(known))
+                raise DataError(f"a time signature is {s.numerator}/{s.denominator}, and this model knows {names}")
+        if self.facts["programs"] is not None and (unknown := set(found.program.tolist()) - set(self.facts["programs"])):
+            raise DataError(f"it uses the instruments (programs) {sorted(unknown)}, and this model knows {self.facts['programs']}")
+
+    def decode(self, ids: Iterable[int]) -> Score:
+        """The score of ids; begin, end and padding are silent, and so is a note whose events are not all there."""
+        tokens = [self._names[int(i)] for i in ids if i >= len(SPECIAL)]
+        miditok = extra("miditok", "music")
+        sequence = miditok.TokSequence(tokens=tokens)
+        score = self._tokenizer.decode(sequence if self.facts["programs"] is not None else [sequence])
+        symusic = extra("symusic", "music")
+        if not self.facts["velocities"]:
+            for track in score.tracks:
+                for note in track.notes:
+                    note.velocity = self.velocity
+        if not self.facts["tempos"]:
+            score.tempos = [symusic.Tempo(0, self.tempo)]
+        return score
+
+    def errors(self, ids: Sequence[int]) -> int:
+        """How many events MidiTok itself calls invalid: of a type or value that cannot follow the one before."""
+        tokens = [self._names[int(i)] for i in ids]
+        return self._tokenizer._tokens_errors(tokens) if tokens else 0
+
+    def bars(self, ids: np.ndarray) -> np.ndarray:
+        """The places (N,) of the `Bar` events."""
+        return np.flatnonzero(np.asarray(ids) == self.vocabulary["Bar_None"])
+
+    def pitches(self, ids: np.ndarray) -> tuple[int, int]:
+        """The lowest and highest pitch of a piece."""
+        found = ids[(ids >= self._first) & (ids <= self._first + self._high - self._low)] - self._first + self._low
+        return (int(found.min()), int(found.max())) if len(found) else (self._low, self._high)
+
+    def vary(self, span: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        """A table (V,) from ids to those of the piece in another key and tempo, drawn from those that fit its pitches."""
+        shift = int(rng.integers(max(-self.transpose, self._low - span[0]), min(self.transpose, self._high - span[1]) + 1))
+        return self.shifted(shift, int(rng.integers(-1, 2)))
+
+    def shifted(self, semitones: int, tempo: int = 0) -> np.ndarray:
+        """A table (V,) from ids to those some semitones higher and some tempo classes faster (what would leave the range stays)."""
+        table = np.arange(len(self._names))
+        for kind, by in (("Pitch_", semitones), ("Tempo_", tempo)):
+            codes = np.array([code for code, name in enumerate(self._names) if name.startswith(kind)], np.int64)
+            if len(codes):
+                table[codes] = np.clip(codes + by, codes[0], codes[-1])
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        own = {"transpose": self.transpose, "velocity": self.velocity, "tempo": self.tempo}
+        return {"kind": self.name, **own, **self.facts, "symbols": self._names}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> EventCodec:
+        codec = cls(data["transpose"])
+        codec.velocity, codec.tempo = data["velocity"], data["tempo"]
+        codec._make({k: data[k] for k in ("pitch_range", "velocities", "tempos", "signatures", "programs")})
+        if codec._names != data["symbols"]:
+            raise ModelError(
+                "this version of miditok names events differently from the one this model was trained with; train it again"
+            )
+        return codec
+
+
+class Grammar:
+    """Which events may follow: MidiTok's graph of types, and beyond it that time goes forward within a bar, that a place lies inside its
+    bar, that no key is struck twice at once, and that a piece ends after a whole note."""
+
+    def __init__(self, names: Sequence[str], graph: dict[str, set[str]]):
+        kinds = [name.split("_")[0] for name in names]
+        self._kind = kinds
+        self._value = [name.split("_")[1] for name in names]
+        types = dict.fromkeys(kinds[len(SPECIAL) :])
+        column = np.array(kinds)
+        self._after = {kind: np.isin(column, sorted(graph[kind] & types.keys())) for kind in types}
+        self._end = SPECIAL.index("EOS")
+        self._after["Duration"][self._end] = True
+        self._begin = column == "Bar"
+        self._position = kinds.index("Position")
+        self._positions = kinds.count("Position")
+        self._pitch = kinds.index("Pitch")
+
+    def ends(self, ids: np.ndarray) -> np.ndarray:
+        """True (T,) where a note is whole."""
+        return np.array([self._kind[i] == "Duration" for i in ids.tolist()], bool)
+
+    def start(self) -> Walk:
+        """A piece of which nothing is written yet."""
+        return Walk(self)
+
+
+class Walk:
+    """One piece being written: `allowed` says what may come, `take` that it came."""
+
+    def __init__(self, grammar: Grammar):
+        self._grammar = grammar
+        self._allowed = grammar._begin
+        self._place, self._places = -1, grammar._positions
+        self._struck: dict[str, list[int]] = {}
+        self._program = ""
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """True (V,) for the events that may follow."""
+        return self._allowed
+
+    def take(self, event: int) -> None:
+        """Goes on by one event."""
+        g, kind = self._grammar, self._grammar._kind[event]
+        if kind == "Bar":
+            self._place = -1
+            self._struck.clear()
+        elif kind == "Position":
+            self._place = event - g._position
+            self._struck.clear()
+        elif kind == "TimeSig":
+            numerator = int(g._value[event].split("/")[0])
+            self._places = min(g._positions, numerator * BEAT)
+        elif kind == "Program":
+            self._program = g._value[event]
+        elif kind == "Pitch":
+            self._struck.setdefault(self._program, []).append(event)
+        base = g._after.get(kind)
+        if base is None:  # the end
+            return
+        allowed = base.copy()
+        allowed[g._position : g._position + self._place + 1] = False
+        allowed[g._position + self._places : g._position + g._positions] = False
+        struck = self._struck.get(self._program)
+        if struck and kind != "Pitch":
+            allowed[struck] = False
+        self._allowed = allowed

@@ -1,0 +1,66 @@
+"""The options that every task has: the network and its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from unspool.errors import ConfigError, did_you_mean
+from unspool.training import Options, seconds
+
+__all__ = ["NetworkConfig", "by_size"]
+
+Own = TypeVar("Own", bound="NetworkConfig")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What the network is and how it is trained. "auto", 0 and None are settled by the data."""
+
+    cell: str = "lstm"
+    hidden: int = 512
+    layers: int = 1
+    embedding: int = 0
+    residual: bool = False
+    dropout: float | None = None  # on the output and between layers
+    input_dropout: float | None = None
+    recurrent_dropout: float | None = None  # on the weights U
+    budget: str = "30m"
+    epochs: float | None = None
+    batch: int = 0  # symbols or steps at once
+    window: int = 0  # steps of backpropagation through time
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    valid_share: float = 0.03
+    seed: int = 0
+    device: str = "auto"
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.valid_share < 0.5:
+            raise ConfigError(f"valid_share must be above 0 and below 0.5, not {self.valid_share}")
+        seconds(self.budget)
+
+    def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise ConfigError(f"{name} is one of {', '.join(choices)}, not {value!r}{did_you_mean(value, choices)}")
+
+    @property
+    def options(self) -> Options:
+        budget = None if self.epochs else seconds(self.budget)
+        rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
+        return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
+
+    def settled(self: Own, values: dict[str, Any]) -> Own:
+        """With these values where an option was left open, that is, stands as its default."""
+        left_open = {field.name: field.default for field in fields(self)}
+        return replace(self, **{name: value for name, value in values.items() if getattr(self, name) == left_open[name]})
+
+
+def by_size(value: int, table: dict[int, float], beyond: float = 0.0) -> float:
+    """The entry of the first bound above the value."""
+    return next((entry for bound, entry in table.items() if value < bound), beyond)

@@ -1,0 +1,384 @@
+"""A trained music model: evaluate, score, generate."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unspool.codecs import midi
+from unspool.codecs.events import EventCodec
+from unspool.codecs.midi import MidiFiles, Notes, Score
+from unspool.codecs.notebook import STEP, NotebookCodec
+from unspool.codecs.rolls import KEYS, RollCodec
+from unspool.decoding.sampling import Sampling, generate
+from unspool.errors import ConfigError, DataError
+from unspool.layers import Embedding, Keys, Recurrent
+from unspool.models import NADE, Bernoulli, Categorical, OneToMany
+from unspool.scoring.baselines import Baselines
+from unspool.scoring.copies import longest_copies
+from unspool.scoring.metrics import bits, perplexity
+from unspool.scoring.music import histograms, key_of, overlap, signature, stuck
+from unspool.scoring.rolls import RollBaselines
+from unspool.tasks.music_config import MusicConfig
+from unspool.tasks.music_data import Codec, EventPieces, RollPieces, Source, codec_of, store
+from unspool.tasks.task import Trained, configure
+from unspool.training import Likelihood, ModelFolder, Pieces, pick_device
+from unspool.vocabulary import Vocabulary
+
+__all__ = ["MusicModel", "Piece", "baselines", "build"]
+
+LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
+MOST_EVENTS = 200  # of a bar: what has more will not end
+OVERLAP = 16  # pieces drawn to compare with a corpus
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A generated piece: its score, whether it ended by itself, the values it was decoded from, and facts about its notes."""
+
+    score: Score
+    ended: bool
+    values: np.ndarray = field(repr=False)
+    given: int = 0  # notes of the prompt, which come first
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, sounding: float = 4.0) -> OneToMany:
+    """The network of a configuration, its weights drawn from the seed. `sounding`: keys a step, of a roll."""
+    torch.manual_seed(seed)
+    roll = isinstance(codec, RollCodec)
+    stack = Recurrent(
+        config.cell,
+        KEYS if roll else config.embedding,
+        config.hidden,
+        layers=config.layers,
+        residual=config.residual,
+        dropout=config.dropout or 0.0,
+        recurrent_dropout=config.recurrent_dropout or 0.0,
+        engine=config.engine,
+    )
+    if roll:
+        embed: torch.nn.Module = Keys(KEYS, sounding)
+        head: torch.nn.Module = NADE(config.hidden, KEYS) if config.keys == "joint" else Bernoulli(config.hidden, KEYS)
+    else:
+        embed = Embedding(len(codec.vocabulary), config.embedding)
+        head = Categorical(config.hidden, len(codec.vocabulary))
+    dropouts = {"input_dropout": config.input_dropout or 0.0, "dropout": config.dropout or 0.0}
+    return OneToMany(embed, stack, head, **dropouts).to(device)
+
+
+def baselines(pieces: EventPieces | RollPieces, stored: Baselines | RollBaselines, *, first: bool = True) -> dict[str, float]:
+    """The total in nats of pieces under the models that need no network; of rolls with or without their first steps."""
+    if isinstance(stored, RollBaselines):
+        assert isinstance(pieces, RollPieces)
+        return stored.nats(pieces, first=first)
+    assert isinstance(pieces, EventPieces)
+    return stored.nats(pieces.corpus)
+
+
+class MusicModel(Trained):
+    """A model of music with its codec."""
+
+    scored = "piece"
+
+    def __init__(self, folder: ModelFolder, stored: dict[str, Any], device: str = "auto"):
+        super().__init__(folder, stored)
+        self.codec = codec_of(stored["codec"])
+        self.config: MusicConfig = configure(MusicConfig, stored["config"])
+        self.model = build(self.config, self.codec, pick_device(device), 0)
+        folder.load_into(self.model)
+        self.model.eval()
+        self._known = {k: v.numpy() for k, v in folder.load_tensors("baseline")[0].items()}
+
+    @property
+    def unit(self) -> str:
+        """What a loss is divided by."""
+        return self.codec.unit
+
+    def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
+        """Nats, bits and perplexity a step (event, symbol), the baselines beside them, and how generated notes compare with these.
+
+        Of array files that have parts the test part is read. Of a roll T - 1 steps are predicted, and in `all T steps` each from the
+        silence before it.
+        """
+        source = Source(data, part="test")
+        with tempfile.TemporaryDirectory() as scratch:
+            pieces = store(Path(scratch), "data", self.codec, source.encoded(self.codec))
+            if not len(pieces.lengths):
+                raise DataError(f"nothing in {', '.join(map(str, data))} can be read by this model: {source.report}")
+            answer = self._likelihood(pieces)
+            real = [self._notes(values) for values in pieces_of(pieces)]
+            pieces.corpus.close()
+        return {"data": [str(p) for p in data], "read": source.report, **answer, **self._compared(real)}
+
+    def _likelihood(self, pieces: EventPieces | RollPieces) -> dict[str, Any]:
+        total, count, first, begun = Likelihood(self.model).total(Pieces(pieces, 16, 512))
+        roll = isinstance(pieces, RollPieces)
+        stored = RollBaselines.from_arrays(self._part("baseline.")) if roll else Baselines.from_arrays(self._part("baseline."))
+        others = baselines(pieces, stored, first=not roll)
+        nats, n = (total - first, count - begun) if roll else (total, count)
+        answer: dict[str, Any] = {f"nats per {self.unit}": nats / n}
+        if roll:
+            answer |= {"all T steps, nats per step": total / count, "steps predicted": "T - 1 of each piece"}
+        else:
+            answer |= {f"bits per {self.unit}": bits(nats / n), f"perplexity per {self.unit}": perplexity(nats / n)}
+            unknown = sum(int((ids == Vocabulary.unknown).sum()) for ids in pieces.corpus) if isinstance(pieces, EventPieces) else 0
+            answer |= {"unknown": unknown} if unknown else {}
+        answer |= {"pieces": len(pieces.lengths), "counted": n}
+        return answer | {"baselines": {f"{name}, nats per {self.unit}": value / n for name, value in others.items()}}
+
+    def _part(self, prefix: str) -> dict[str, np.ndarray]:
+        return {k.removeprefix(prefix): v for k, v in self._known.items() if k.startswith(prefix)}
+
+    def _notes(self, values: np.ndarray) -> Notes:
+        return midi.notes(self.codec.decode(values))
+
+    def _compared(self, real: list[Notes]) -> dict[str, Any]:
+        """How alike the notes of generated pieces are to these, the two halves of these beside them."""
+        drawn = [midi.notes(piece.score) for piece in self.generate(OVERLAP)]
+        halves = real[::2], real[1::2]
+        return {
+            f"overlap with {OVERLAP} generated pieces": _overlaps(drawn, real),
+            "overlap of the one half of the data with the other": _overlaps(*halves) if halves[1] else {},
+        }
+
+    def score(self, paths: Sequence[str | Path]) -> list[dict[str, float]]:
+        """For each MIDI file its log-probability in nats, and that divided by its events (symbols, steps)."""
+        answers = []
+        for path in paths:
+            try:
+                values = self.codec.encode(midi.read_midi(path))
+            except DataError as error:
+                raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+            with tempfile.TemporaryDirectory() as scratch:
+                pieces = store(Path(scratch), "one", self.codec, [values])
+                total, count, *_ = Likelihood(self.model).total(Pieces(pieces, 1, 512))
+                pieces.corpus.close()
+            answers.append({"log-probability": -total, f"nats per {self.unit}": total / count})
+        return answers
+
+    def scores(self, data: Sequence[str | Path]) -> Iterator[tuple[str, dict[str, float]]]:
+        return ((name, self.score([name])[0]) for name, _ in MidiFiles(data))
+
+    def examples(self, seed: int = 0) -> str:
+        """Writes three pieces into the model's folder."""
+        shown = self.deliver(self.generate(3, seed=seed), self.folder.path / "sample.mid")
+        return f"\n{shown}\n\nNext:\n  unspool generate {self.folder.path} -o piece.mid\n  unspool train music FOLDER -o MODEL"
+
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        prompt: str | Path = "",
+        length: int | None = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        compare: Sequence[str | Path] | None = None,
+    ) -> list[Piece]:
+        """`n` pieces of at most `length` bars (64; 16 of rolls, which have no end), after the notes of a MIDI file, where one is given.
+
+        The prompt's notes are kept exactly. `compare` names MIDI files to look for copied runs in, besides the training pieces.
+        """
+        how = Sampling(temperature, top_k, top_p)
+        if n < 1:
+            raise ConfigError(f"the number of pieces must be at least 1, not {n}")
+        if length is not None and length < 1:
+            raise ConfigError(f"the length must be at least 1 bar, not {length}")
+        given = midi.read_midi(prompt) if prompt else None
+        try:
+            values = self.codec.encode(given) if given is not None else None
+        except DataError as error:
+            raise DataError(f"{prompt} cannot be continued: {error}") from error
+        drawn = self._rolls(n, values, length, how, seed) if self._is_roll else self._ids(n, values, length, how, seed)
+        pieces = [self._piece(ids, ended, given, 0 if values is None else len(values)) for ids, ended in drawn]
+        return self._facts(pieces, compare)
+
+    @property
+    def _is_roll(self) -> bool:
+        return isinstance(self.codec, RollCodec)
+
+    def _ids(
+        self, n: int, prompt: np.ndarray | None, length: int | None, how: Sampling, seed: int
+    ) -> list[tuple[np.ndarray, bool]]:
+        codec = self.codec
+        assert not isinstance(codec, RollCodec)
+        start = [] if prompt is None else prompt.tolist()
+        events = isinstance(codec, EventCodec)
+        bar = codec.vocabulary["Bar_None"] if events else -1
+        bars = (length or LONGEST_PIECE) + start.count(bar)
+        limit = MOST_EVENTS * bars if events else (length or LONGEST_PIECE) * int(4 / STEP)
+        rows = generate(
+            self.model,
+            start,
+            n,
+            begin=Vocabulary.begin,
+            end=Vocabulary.end,
+            forbidden=(Vocabulary.padding, Vocabulary.begin, Vocabulary.unknown),
+            limit=limit,
+            how=how,
+            seed=seed,
+            done=(lambda row: row[-1] == bar and row.count(bar) > bars) if events else None,
+            grammar=codec.grammar.start if isinstance(codec, EventCodec) else None,
+        )
+        found = []
+        for row in rows:
+            ids = np.asarray(row, np.int64)
+            ended = len(ids) - len(start) < limit and row[-1:] != [bar]
+            if isinstance(codec, EventCodec):  # what is cut off may have begun a note
+                whole = np.flatnonzero(codec.grammar.ends(ids))
+                ids = ids[: whole[-1] + 1] if len(whole) else ids[:0]
+            found.append((ids, ended))
+        return found
+
+    @torch.inference_mode()
+    def _rolls(
+        self, n: int, prompt: np.ndarray | None, length: int | None, how: Sampling, seed: int
+    ) -> list[tuple[np.ndarray, bool]]:
+        assert isinstance(self.codec, RollCodec)
+        stream = self.model.stream(n)
+        rng = torch.Generator(stream.device).manual_seed(seed)
+        head: Any = self.model.head
+        given = torch.from_numpy(np.zeros((0, KEYS), np.uint8) if prompt is None else prompt).float().to(stream.device)
+        frame, frames = torch.zeros(n, KEYS, device=stream.device), [*given.expand(n, *given.shape).unbind(1)]
+        for known in frames:
+            stream.hidden(frame)
+            frame = known
+        for _ in range((length or 16) * 4 * self.codec.steps):
+            frame = head.sample(stream.hidden(frame), None, rng, how.temperature)
+            frames.append(frame)
+        return [(roll, False) for roll in torch.stack(frames, 1).to(torch.uint8).cpu().numpy()]
+
+    def _piece(self, values: np.ndarray, ended: bool, given: Score | None, prompt: int) -> Piece:
+        score = self.codec.decode(values)
+        if given is None:
+            return Piece(score, ended, values)
+        first = midi.notes(given)
+        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first.count)
+
+    def _new(self, values: np.ndarray, prompt: int, given: Notes) -> Notes:
+        """The notes behind the first `prompt` values, where they belong after the given notes."""
+        found = self._notes(values)
+        if isinstance(self.codec, EventCodec):
+            old = self._notes(values[:prompt])
+            seen = set(zip(old.start.tolist(), old.pitch.tolist(), old.program.tolist(), strict=True))
+            keys = zip(found.start.tolist(), found.pitch.tolist(), found.program.tolist(), strict=True)
+            return found.where(np.array([key not in seen for key in keys], bool))
+        if isinstance(self.codec, RollCodec):
+            silent = values.copy()
+            silent[:prompt] = 0
+            return self._notes(silent)
+        end = float((given.start + given.duration).max())
+        found = found.where(found.start >= prompt * STEP)
+        return found._replace(start=found.start - prompt * STEP + end)
+
+    def _facts(self, pieces: list[Piece], compare: Sequence[str | Path] | None) -> list[Piece]:
+        found = [midi.notes(piece.score) for piece in pieces]
+        corpus = list(self._signatures())
+        if compare:
+            corpus += [_signature(midi.notes(score)) for _, score in MidiFiles(compare)]
+        copies = longest_copies([_signature(notes) for notes in found], corpus)
+        facts = []
+        for piece, notes, copy in zip(pieces, found, copies, strict=True):
+            facts.append(
+                {
+                    "notes": notes.count,
+                    "quarter notes": round(float((notes.start + notes.duration).max(initial=0.0)), 2),
+                    "key": key_of(notes.pitch, notes.duration),
+                    "range": f"{midi.pitch_name(notes.pitch.min())} to {midi.pitch_name(notes.pitch.max())}"
+                    if notes.count
+                    else "none",
+                    "longest run of notes copied": copy.length + 1 if copy.length else 0,
+                    "stuck": self.stuck(piece.values),
+                    "ended by itself": piece.ended,
+                }
+            )
+        return [Piece(p.score, p.ended, p.values, p.given, f) for p, f in zip(pieces, facts, strict=True)]
+
+    def stuck(self, values: np.ndarray) -> bool:
+        """Whether a piece repeats itself more than four times running, as `scoring.music.stuck` has it."""
+        if isinstance(self.codec, EventCodec):
+            return stuck(values, self.codec.bars(values))
+        if isinstance(self.codec, NotebookCodec):
+            return stuck(values)
+        _, codes = np.unique(values, axis=0, return_inverse=True)
+        return stuck(codes.ravel())
+
+    def _signatures(self) -> Iterator[str]:
+        """The training pieces, as `scoring.music.signature` has them."""
+        codes, ends = self._known["training.notes"], self._known["training.ends"]
+        for a, b in itertools.pairwise([0, *ends.tolist()]):
+            yield "".join(map(chr, codes[a:b].tolist()))
+
+    def deliver(self, samples: Sequence[Piece], output: Path | None = None, as_json: bool = False) -> str:
+        """Writes each piece as MIDI, sound, picture and JSON beside each other, named after `output`, and says where and what it is."""
+        output = output or _unused(Path("piece.mid"))
+        lines = []
+        for number, piece in enumerate(samples, 1):
+            stem = output.with_suffix("") if len(samples) == 1 else output.with_name(f"{output.stem}-{number}")
+            files = self._write(piece, stem)
+            if as_json:
+                lines.append(json.dumps({"files": files, **piece.facts}, ensure_ascii=False))
+            else:
+                facts = ", ".join(f"{name}: {value}" for name, value in piece.facts.items())
+                lines.append(f"{' '.join(files)}\n    {facts}")
+        return "\n".join(lines)
+
+    def _write(self, piece: Piece, stem: Path) -> list[str]:
+        from unspool.codecs.rollpicture import write_picture
+        from unspool.codecs.sound import synthesize, write_wav
+
+        notes, score = midi.notes(piece.score), piece.score
+        quarter = score.ticks_per_quarter
+        tempos = [(t.time / quarter, float(t.qpm)) for t in score.tempos]
+        files = {ending: f"{stem}.{ending}" for ending in ("mid", "wav", "png", "json")}
+        try:
+            score.dump_midi(files["mid"])
+            write_wav(files["wav"], synthesize(notes, tempos))
+            title = f"{piece.facts.get('notes', notes.count)} notes, {piece.facts.get('key', '')}"
+            write_picture(files["png"], notes, title, midi.bar_lines(score), piece.given)
+            facts = {
+                **piece.facts,
+                "tempos": tempos,
+                "time signatures": [(s.time / quarter, s.numerator, s.denominator) for s in score.time_signatures],
+                "notes given": piece.given,
+                "fields": list(Notes._fields),
+                "music": [list(note) for note in zip(*(column.tolist() for column in notes), strict=True)],
+            }
+            Path(files["json"]).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"cannot write {stem}.*: {getattr(error, 'strerror', None) or error}; choose another -o") from error
+        return list(files.values())
+
+
+def pieces_of(pieces: EventPieces | RollPieces) -> Iterator[np.ndarray]:
+    """Each piece's values, without its end."""
+    return iter(pieces) if isinstance(pieces, RollPieces) else (ids[:-1] for ids in pieces.corpus)
+
+
+def _signature(notes: Notes) -> str:
+    return signature(notes.start, notes.pitch)
+
+
+def _overlaps(one: Sequence[Notes], other: Sequence[Notes]) -> dict[str, float]:
+    def of(pieces: Sequence[Notes]) -> dict[str, np.ndarray]:
+        parts = [histograms(p.start, p.duration, p.pitch) for p in pieces if p.count]
+        return {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]} if parts else {}
+
+    a, b = of(one), of(other)
+    return {name: overlap(a[name], b[name]) for name in a.keys() & b.keys()}
+
+
+def _unused(path: Path) -> Path:
+    """The path, numbered if it is taken."""
+    names = (path.with_stem(f"{path.stem}{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+    return next(name for name in names if not name.exists())
