@@ -1,7 +1,7 @@
-"""Scores <-> events: MidiTok's REMI (Huang & Yang 2020; with programs REMI+, von Rütte et al. 2022), and the grammar of its events.
+"""Scores <-> events: MidiTok's REMI (Huang & Yang 2020; with programs REMI+, von Rütte et al. 2022), and the events' grammar.
 
-A bar is `Bar`, `TimeSig`, then for each place in it a `Position` and its notes, each `Pitch`, `Velocity`, `Duration`. Velocities, tempos
-and programs are events only where the corpus has more than one of them.
+A bar is `Bar`, `TimeSig`, then for each place in it a `Position` and its notes, each `Pitch`, `Velocity`, `Duration`. Velocities,
+tempos and programs are events only where the corpus has more than one of them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class EventCodec:
         self._make(
             {
                 "pitch_range": [max(0, low - self.transpose), min(128, high + self.transpose + 1)],
-                "velocities": (velocities > 0).sum() > 1,
+                "velocities": bool((velocities > 0).sum() > 1),
                 "tempos": len(tempos) > 1,
                 "signatures": sorted(signatures),
                 "programs": used,
@@ -66,7 +66,7 @@ class EventCodec:
         return self
 
     def _make(self, facts: dict[str, Any]) -> None:
-        self.facts = {k: bool(v) if isinstance(v, np.bool_) else v for k, v in facts.items()}
+        self.facts: dict[str, Any] = facts
         miditok = extra("miditok", "music")
         denominators: dict[int, list[int]] = {}
         for numerator, denominator in facts["signatures"]:
@@ -185,8 +185,8 @@ class EventCodec:
 
 
 class Grammar:
-    """Which events may follow: MidiTok's graph of types, and beyond it that time goes forward within a bar, that a place lies inside its
-    bar, that no key is struck twice at once, and that a piece ends after a whole note."""
+    """Which events may follow: MidiTok's graph of types, and beyond it that time goes forward within a bar, that a place lies
+    inside its bar, that no key is struck twice at once, and that a piece ends after a whole note."""
 
     def __init__(self, names: Sequence[str], graph: dict[str, set[str]]):
         kinds = [name.split("_")[0] for name in names]

@@ -35,7 +35,7 @@ class Notes(NamedTuple):
     program: np.ndarray
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """N."""
         return len(self.start)
 
@@ -173,7 +173,7 @@ def notes(score: Score) -> Notes:
 
 
 def score_of(found: Notes, ticks: int = 480) -> Score:
-    """A score of notes, a track a program, with `ticks` a quarter note. A note that starts again while it sounds ends before that."""
+    """A score of notes, a track a program, with `ticks` a quarter note. A note that starts again while it sounds ends there."""
     symusic = extra("symusic", "music")
     score = symusic.Score(ticks)
     for program in np.unique(found.program).tolist():

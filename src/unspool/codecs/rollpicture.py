@@ -16,14 +16,14 @@ GIVEN, WRITTEN = "#8a8a8a", "#1f6fb4"
 
 
 def write_picture(path: str | Path, notes: Notes, title: str, bars: Sequence[float] = (), given: int = 0) -> None:
-    """A PNG: time in quarter notes to the right, pitch upwards, lines at the `bars`; the first `given` notes are grey, as a prompt."""
+    """A PNG: time in quarter notes to the right, pitch upwards, lines at the `bars`; the first `given` notes are grey."""
     figures, collections = extra("matplotlib.figure", "music"), extra("matplotlib.collections", "music")
     length = float((notes.start + notes.duration).max(initial=4.0))
     figure = figures.Figure(figsize=(min(40.0, max(8.0, length / 6)), 4.5), layout="constrained")
     axes = figure.add_subplot()
-    low, high = (int(notes.pitch.min()), int(notes.pitch.max())) if notes.count else (60, 72)
+    low, high = (int(notes.pitch.min()), int(notes.pitch.max())) if notes.size else (60, 72)
     boxes = [[(x, y - 0.45), (x + d, y - 0.45), (x + d, y + 0.45), (x, y + 0.45)] for x, d, y in zip(*notes[:3], strict=True)]
-    colors = [GIVEN if i < given else WRITTEN for i in range(notes.count)]
+    colors = [GIVEN if i < given else WRITTEN for i in range(notes.size)]
     strength = np.clip(0.35 + notes.velocity / 195, 0, 1)
     axes.add_collection(collections.PolyCollection(boxes, facecolors=colors, edgecolors="white", linewidths=0.3, alpha=strength))
     for bar in bars:

@@ -47,7 +47,7 @@ class RollCodec:
         """The roll of a score, its drums left out; DataError for pitches that a piano has not."""
         found = notes(score)
         found = found.where(found.program >= 0)
-        if not found.count:
+        if not found.size:
             raise DataError("it has no notes but drums; a roll holds the keys of a piano")
         low, high = int(found.pitch.min()), int(found.pitch.max())
         if low < LOWEST or high >= LOWEST + KEYS:

@@ -82,6 +82,22 @@ def pick(logits: Tensor, how: Sampling, written: Tensor | None = None, rng: torc
     return torch.multinomial(probabilities, 1, generator=rng)[:, 0]
 
 
+class _Anything:
+    """A walk where everything may follow."""
+
+    allowed = np.ones(0, bool)
+
+    def take(self, symbol: int, /) -> None:
+        pass
+
+
+def _started(grammar: Callable[[], Walk] | None, prompt: Sequence[int]) -> Walk:
+    walk = grammar() if grammar else _Anything()
+    for symbol in prompt:
+        walk.take(symbol)
+    return walk
+
+
 @torch.inference_mode()
 def generate(
     model: Generator,
@@ -112,13 +128,10 @@ def generate(
     written[:, list(prompt)] = True
     out = [list(prompt) for _ in range(n)]
     alive = list(range(n))
-    walks = [grammar() for _ in range(n)] if grammar else []
-    for walk in walks:
-        for symbol in prompt:
-            walk.take(symbol)
+    walks = [_started(grammar, prompt) for _ in range(n)]
     for _ in range(limit):
         logits[:, list(forbidden)] = -torch.inf
-        if walks:
+        if grammar:
             allowed = torch.from_numpy(np.stack([walk.allowed for walk in walks])).to(device)
             logits = logits.masked_fill(~allowed, -torch.inf)
         chosen = pick(logits, how, written, rng)
@@ -128,8 +141,7 @@ def generate(
             if symbol == end:
                 continue
             out[row].append(symbol)
-            if walks:
-                walks[place].take(symbol)
+            walks[place].take(symbol)
             if not (done and done(out[row])):
                 keep.append(place)
         if not keep:
@@ -137,7 +149,7 @@ def generate(
         if len(keep) < len(alive):  # finished sequences leave the batch
             at = torch.tensor(keep, device=device)
             alive, chosen, written = [alive[k] for k in keep], chosen[at], written[at]
-            walks = [walks[k] for k in keep] if walks else walks
+            walks = [walks[k] for k in keep]
             stream.keep(at)
         logits = stream.step(chosen)
     return out

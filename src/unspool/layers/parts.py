@@ -45,7 +45,7 @@ class Embedding(nn.Embedding):
 
 
 class Keys(nn.Module):
-    """Rolls (B, T, K) of zeros and ones to floats, scaled as if each step had a variance of 1 an input where `sounding` are ones."""
+    """Rolls (B, T, K) of zeros and ones to floats, scaled to a mean square of 1 where `sounding` keys of a step are ones."""
 
     def __init__(self, keys: int, sounding: float):
         super().__init__()

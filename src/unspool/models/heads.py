@@ -1,5 +1,5 @@
-"""What stands on top of a stack: h (..., H) to a distribution. A head has `nll(h, y)`, `sample(h, allowed, rng)` and `expect(p)`, which
-starts it from known frequencies, so that training need not learn them first."""
+"""What stands on top of a stack: h (..., H) to a distribution. A head has `nll(h, y)`, `sample(h, allowed, rng)` and `expect(p)`,
+which starts it from known frequencies, so that training need not learn them first."""
 
 from __future__ import annotations
 

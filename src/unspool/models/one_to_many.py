@@ -19,11 +19,11 @@ __all__ = ["OneToMany", "Steps", "language_model"]
 
 
 class OneToMany(nn.Module):
-    """embed -> recurrent stack -> head: each step's distribution given the steps before. `embed` maps values (B, T, ...) to (B, T, D);
-    the first value is one that begins a sequence, such as a begin symbol.
+    """embed -> recurrent stack -> head: each step's distribution given the steps before.
 
-    Dropout: on the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous
-    cache of symbols, by `stream` and by those who ask for `memory`.
+    `embed` maps values (B, T, ...) to (B, T, D); the first value is one that begins a sequence, such as a begin symbol. Dropout: on
+    the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache of
+    symbols, by `stream` and by those who ask for `memory`.
     """
 
     def __init__(
@@ -68,8 +68,10 @@ class OneToMany(nn.Module):
 
 
 def language_model(symbols: int, stack: Recurrent, *, embedding: int = 0, tied: bool = False, **options: Any) -> OneToMany:
-    """Symbols -> embedding (or one-hot, with 0) -> stack -> the next symbol. `tied` lets input and output share one matrix; `options`
-    are those of `OneToMany`."""
+    """Symbols -> embedding (or one-hot, with 0) -> stack -> the next symbol. `tied` lets input and output share one matrix.
+
+    `options` are those of `OneToMany`.
+    """
     embed = Embedding(symbols, embedding) if embedding else OneHot(symbols)
     head = Categorical(stack.output_size, symbols, embed.weight if tied else None)  # type: ignore[arg-type]
     return OneToMany(embed, stack, head, **options)

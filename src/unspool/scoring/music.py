@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -38,17 +39,15 @@ def stuck(ids: Sequence[int] | NDArray[np.int64], bars: Sequence[int] | NDArray[
         return True
     whole: list[Hashable] = [tuple(bar.tolist()) for bar in np.split(events, np.asarray(bars, int))[1:]]
     running = 1
-    for before, after in zip(whole, whole[1:], strict=False):
+    for before, after in itertools.pairwise(whole):
         running = running + 1 if before == after else 1
         if running > TIMES:
             return True
     return False
 
 
-def histograms(
-    start: NDArray[np.float64], duration: NDArray[np.float64], pitch: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
-    """Of a set of notes in time order: how often each pitch, each duration (in twelfths of a quarter), each step between neighbours."""
+def histograms(duration: NDArray[np.float64], pitch: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Of notes in time order: how often each pitch, each duration (in twelfths of a quarter note), each step between neighbours."""
     lasting = np.clip(np.rint(duration * GRID).astype(int), 0, 8 * GRID)
     return {
         "pitch": np.bincount(pitch, minlength=128).astype(float),

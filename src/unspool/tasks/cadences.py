@@ -1,5 +1,7 @@
-"""Synthetic music for the demo: four-part cadences, made by rule. They follow the textbook's functions (tonic, subdominant, dominant,
-tonic), each voice moving as little as it can; nobody composed them."""
+"""Synthetic music for the demo: four-part cadences, made by rule.
+
+They follow the textbook's functions (tonic, subdominant, dominant, tonic), each voice moving as little as it can.
+"""
 
 from __future__ import annotations
 

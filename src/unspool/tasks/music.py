@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 
 from unspool.codecs import midi
+from unspool.codecs.events import EventCodec
+from unspool.codecs.notebook import NotebookCodec
 from unspool.codecs.rolls import RollCodec
 from unspool.errors import ConfigError, DataError
 from unspool.models import OneToMany
@@ -17,7 +20,7 @@ from unspool.scoring.baselines import Baselines
 from unspool.scoring.music import signature
 from unspool.scoring.rolls import RollBaselines
 from unspool.tasks.music_config import MusicConfig, settle, transposition
-from unspool.tasks.music_data import CODECS, Codec, EventPieces, RollPieces, Source, codec_of, split, store
+from unspool.tasks.music_data import Codec, EventPieces, RollPieces, Source, codec_of, split, store
 from unspool.tasks.music_model import MusicModel, baselines, build, pieces_of
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import Likelihood, ModelFolder, Options, Pieces, Progress, pick_device
@@ -25,6 +28,7 @@ from unspool.training import Likelihood, ModelFolder, Options, Pieces, Progress,
 __all__ = ["Music"]
 
 _ORDER = 5  # of the Kneser-Ney baseline
+_LEAST = 100  # steps to train on
 
 
 class Music(Task):
@@ -54,7 +58,7 @@ class Music(Task):
         held = Source(valid, part="valid") if valid else None
         codec, train, validation = self._read(source, held, config, scratch, stored, init)
         progress.say(f"read {source.report}" + (f"; for validation {held.report}" if held else ""))
-        config = self._settled(config, codec, train, source)
+        config = self._settled(config, codec, train)
         sounding = float(np.mean([roll.sum(1).mean() for roll in train])) if isinstance(train, RollPieces) else 0.0
         model = build(config, codec, pick_device(config.device), config.seed, sounding)
         job = _Job(model, codec, train, validation, config)
@@ -104,15 +108,15 @@ class Music(Task):
         transpose = 6 if config.transpose is None else config.transpose
         if kind == "roll":
             return RollCodec(transpose, config.steps)
-        return CODECS[kind](transpose).fit(raw for (_, raw), chosen in zip(source, inside, strict=True) if chosen)
+        codec = EventCodec(transpose) if kind == "events" else NotebookCodec(transpose)
+        return codec.fit(raw for (_, raw), chosen in zip(source, inside, strict=True) if chosen)
 
-    def _settled(self, config: MusicConfig, codec: Codec, train: EventPieces | RollPieces, source: Source) -> MusicConfig:
+    def _settled(self, config: MusicConfig, codec: Codec, train: EventPieces | RollPieces) -> MusicConfig:
         steps = int(train.lengths.sum())
-        least = 100
-        if steps < least:
-            raise DataError(f"the music is too short: {steps} {codec.unit}s, and training needs at least {least}; give more pieces")
-        from dataclasses import replace
-
+        if steps < _LEAST:
+            raise DataError(
+                f"the music is too short: {steps} {codec.unit}s, and training needs at least {_LEAST}; give more pieces"
+            )
         config = transposition(replace(config, representation=codec.name), steps=steps)
         codec.transpose = config.transpose or 0
         return settle(config, steps=steps)
@@ -143,7 +147,7 @@ class _Job(Likelihood):
         super().__init__(model)
         self.codec, self.config = codec, config
         self.unit = f"nats per {codec.unit}"
-        self.feed = Pieces(train, max(1, config.batch // config.window), config.window, config.seed)
+        self.feed: Any = Pieces(train, max(1, config.batch // config.window), config.window, config.seed)
         self._watched = Pieces(valid, 16, 512)
         if isinstance(train, RollPieces):
             self.baseline: Baselines | RollBaselines = RollBaselines.fit(train)
@@ -176,7 +180,8 @@ def _signatures(codec: Codec, train: EventPieces | RollPieces) -> dict[str, np.n
 def _summary(config: MusicConfig, codec: Codec, train: EventPieces | RollPieces, model: OneToMany) -> str:
     weights = sum(p.numel() for p in model.parameters())
     kinds = "" if isinstance(codec, RollCodec) else f", {len(codec.vocabulary):,} different"
+    moved = f", transposed by up to {codec.transpose}" if codec.transpose else ""
     return (
-        f"{codec.name}: {len(train.lengths):,} pieces, {int(train.lengths.sum()):,} {codec.unit}s to train on{kinds}, transposed by up to "
-        f"{codec.transpose}; {config.cell} {config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
+        f"{codec.name}: {len(train.lengths):,} pieces, {int(train.lengths.sum()):,} {codec.unit}s to train on{kinds}{moved}; "
+        f"{config.cell} {config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
     )

@@ -31,9 +31,9 @@ A {config["layers"]} x {config["hidden"]} {config["cell"].upper()} over {_KINDS[
 | this model | {score} |
 {others}
 
-Training {metrics["ended"]} after {metrics["seconds"]:.0f} seconds and {metrics["epochs"]} epochs. It writes what its pieces were like,
-and may repeat parts of them: `unspool generate` says of each piece how long a run of notes it copied. Steps and rhythms of the training
-pieces are stored with it for that. Whose music it learned from has a say in what may be done with it.
+Training {metrics["ended"]} after {metrics["seconds"]:.0f} seconds and {metrics["epochs"]} epochs. It writes what its pieces were
+like, and may repeat parts of them: `unspool generate` says of each piece how long a run of notes it copied. Steps and rhythms of
+the training pieces are stored with it for that. Whose music it learned from has a say in what may be done with it.
 
     unspool generate MODEL -n 5 -o piece.mid
     unspool generate MODEL --prompt beginning.mid -o piece.mid

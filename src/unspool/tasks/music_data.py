@@ -34,7 +34,7 @@ def codec_of(data: dict[str, Any]) -> Codec:
 
 
 class Source:
-    """The pieces of files: scores of MIDI, or rolls of arrays. It can be gone through again; `report` tells what the last pass gave."""
+    """The pieces of files: scores of MIDI, or rolls of arrays. It can be gone through again; `report` tells of the last pass."""
 
     def __init__(self, paths: Sequence[str | Path], part: str = "train"):
         """`part` is what is wanted of array files that have parts (train, valid, test); `held` is then their validation part."""

@@ -71,8 +71,7 @@ def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, so
     else:
         embed = Embedding(len(codec.vocabulary), config.embedding)
         head = Categorical(config.hidden, len(codec.vocabulary))
-    dropouts = {"input_dropout": config.input_dropout or 0.0, "dropout": config.dropout or 0.0}
-    return OneToMany(embed, stack, head, **dropouts).to(device)
+    return OneToMany(embed, stack, head, input_dropout=config.input_dropout or 0.0, dropout=config.dropout or 0.0).to(device)
 
 
 def baselines(pieces: EventPieces | RollPieces, stored: Baselines | RollBaselines, *, first: bool = True) -> dict[str, float]:
@@ -106,8 +105,7 @@ class MusicModel(Trained):
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Nats, bits and perplexity a step (event, symbol), the baselines beside them, and how generated notes compare with these.
 
-        Of array files that have parts the test part is read. Of a roll T - 1 steps are predicted, and in `all T steps` each from the
-        silence before it.
+        Of array files that have parts the test part is read. Of a roll T - 1 steps are predicted; `all T steps` has the first too.
         """
         source = Source(data, part="test")
         with tempfile.TemporaryDirectory() as scratch:
@@ -185,7 +183,7 @@ class MusicModel(Trained):
         seed: int = 0,
         compare: Sequence[str | Path] | None = None,
     ) -> list[Piece]:
-        """`n` pieces of at most `length` bars (64; 16 of rolls, which have no end), after the notes of a MIDI file, where one is given.
+        """`n` pieces of at most `length` bars (64; 16 of rolls, which have no end), after the notes of a MIDI file if one is given.
 
         The prompt's notes are kept exactly. `compare` names MIDI files to look for copied runs in, besides the training pieces.
         """
@@ -263,7 +261,7 @@ class MusicModel(Trained):
         if given is None:
             return Piece(score, ended, values)
         first = midi.notes(given)
-        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first.count)
+        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first.size)
 
     def _new(self, values: np.ndarray, prompt: int, given: Notes) -> Notes:
         """The notes behind the first `prompt` values, where they belong after the given notes."""
@@ -291,11 +289,11 @@ class MusicModel(Trained):
         for piece, notes, copy in zip(pieces, found, copies, strict=True):
             facts.append(
                 {
-                    "notes": notes.count,
+                    "notes": notes.size,
                     "quarter notes": round(float((notes.start + notes.duration).max(initial=0.0)), 2),
                     "key": key_of(notes.pitch, notes.duration),
                     "range": f"{midi.pitch_name(notes.pitch.min())} to {midi.pitch_name(notes.pitch.max())}"
-                    if notes.count
+                    if notes.size
                     else "none",
                     "longest run of notes copied": copy.length + 1 if copy.length else 0,
                     "stuck": self.stuck(piece.values),
@@ -320,7 +318,7 @@ class MusicModel(Trained):
             yield "".join(map(chr, codes[a:b].tolist()))
 
     def deliver(self, samples: Sequence[Piece], output: Path | None = None, as_json: bool = False) -> str:
-        """Writes each piece as MIDI, sound, picture and JSON beside each other, named after `output`, and says where and what it is."""
+        """Writes each piece as MIDI, sound, picture and JSON, named after `output`, and says where and what it is."""
         output = output or _unused(Path("piece.mid"))
         lines = []
         for number, piece in enumerate(samples, 1):
@@ -344,7 +342,7 @@ class MusicModel(Trained):
         try:
             score.dump_midi(files["mid"])
             write_wav(files["wav"], synthesize(notes, tempos))
-            title = f"{piece.facts.get('notes', notes.count)} notes, {piece.facts.get('key', '')}"
+            title = f"{piece.facts.get('notes', notes.size)} notes, {piece.facts.get('key', '')}"
             write_picture(files["png"], notes, title, midi.bar_lines(score), piece.given)
             facts = {
                 **piece.facts,
@@ -371,7 +369,7 @@ def _signature(notes: Notes) -> str:
 
 def _overlaps(one: Sequence[Notes], other: Sequence[Notes]) -> dict[str, float]:
     def of(pieces: Sequence[Notes]) -> dict[str, np.ndarray]:
-        parts = [histograms(p.start, p.duration, p.pitch) for p in pieces if p.count]
+        parts = [histograms(p.duration, p.pitch) for p in pieces if p.size]
         return {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]} if parts else {}
 
     a, b = of(one), of(other)

@@ -33,7 +33,8 @@ class Batch(NamedTuple):
         return self.targets.shape[0] * self.targets.shape[1] if self.lengths is None else int(self.lengths.sum())
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(part.to(device) if isinstance(part, Tensor) else part for part in self))
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return Batch(self.inputs.to(device), self.targets.to(device), lengths, self.fresh)
 
     @property
     def inside(self) -> Tensor:
@@ -104,7 +105,8 @@ class Documents:
 class Source(Protocol):
     """Pieces to read from, each of `lengths` steps."""
 
-    lengths: np.ndarray
+    @property
+    def lengths(self) -> np.ndarray: ...
 
     def read(self, piece: int, start: int, stop: int, variant: Any) -> np.ndarray:
         """The steps (stop - start + 1, ...) of a piece, from the one before `start` on: at 0 what begins every piece."""
