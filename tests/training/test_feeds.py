@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from unspool.codecs.corpus import Corpus
-from unspool.training import Documents, RunningText
+from unspool.training import Documents, Pieces, RunningText
 
 BEGIN = 2
 
@@ -71,3 +71,46 @@ def test_a_long_document_is_cut_with_its_context(tmp_path):
     assert [int(inputs[0]) for inputs, _ in pieces] == [BEGIN, 19, 29]
     assert sorted(int(t) for _, targets in pieces for t in targets) == list(range(10, 35))
     corpus.close()
+
+
+class Numbers:
+    """Pieces whose steps count up from 100 times their number; a variant is added to them."""
+
+    def __init__(self, *lengths):
+        self.lengths = np.array(lengths)
+
+    def read(self, piece, start, stop, variant):
+        ids = np.arange(start - 1, stop) + 100 * piece + (variant or 0)
+        return np.where(np.arange(start - 1, stop) < 0, BEGIN, ids)
+
+    def vary(self, piece, rng):
+        return int(rng.integers(1000, 2000))
+
+
+def test_pieces_are_each_read_once_with_their_state():
+    feed = Pieces(Numbers(25, 7, 30, 12, 1), lanes=2, window=10)
+    assert feed.symbols == 75
+    read, rows = {}, []
+    for batch in feed.epoch(-1):
+        rows = list(range(len(batch.inputs))) if batch.fresh else rows[: len(batch.inputs)]
+        state = (torch.arange(5).float().view(1, 5, 1),)
+        assert batch.start(state) is None if batch.fresh else len(batch.start(state)[0][0]) == len(batch.inputs)
+        for inputs, targets, length in zip(batch.inputs, batch.targets, batch.lengths.tolist(), strict=True):
+            first = int(targets[0])
+            assert (int(inputs[0]) == BEGIN) is bool(batch.fresh)
+            assert batch.fresh or int(inputs[0]) == first - 1
+            assert torch.equal(inputs[1:length], targets[: length - 1])
+            read.setdefault(first // 100, []).extend(targets[:length].tolist())
+    assert read == {i: list(range(100 * i, 100 * i + n)) for i, n in enumerate((25, 7, 30, 12, 1))}
+
+
+def test_pieces_vary_by_epoch_and_are_the_same_for_a_seed():
+    feed = Pieces(Numbers(25, 7, 30, 12, 1), lanes=2, window=10, seed=4)
+    whole = list(feed.epoch(3))
+    again, rest, other = list(feed.epoch(3)), list(feed.epoch(3, start=2)), list(feed.epoch(4))
+    assert all(torch.equal(a.targets, b.targets) for a, b in zip(whole, again, strict=True))
+    assert all(torch.equal(a.targets, b.targets) for a, b in zip(whole[2:], rest, strict=True))
+    assert not torch.equal(whole[0].targets, other[0].targets)
+    assert sum(b.counted for b in whole) == sum(b.counted for b in other) == 75
+    group = [b.targets[0, 0].item() for b in whole[:3] if b.targets[0, 0] >= 1000]
+    assert group, "a piece is moved by its variant"

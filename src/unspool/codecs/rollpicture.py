@@ -25,7 +25,9 @@ def write_picture(path: str | Path, notes: Notes, title: str, bars: Sequence[flo
     boxes = [[(x, y - 0.45), (x + d, y - 0.45), (x + d, y + 0.45), (x, y + 0.45)] for x, d, y in zip(*notes[:3], strict=True)]
     colors = [GIVEN if i < given else WRITTEN for i in range(notes.size)]
     strength = np.clip(0.35 + notes.velocity / 195, 0, 1)
-    axes.add_collection(collections.PolyCollection(boxes, facecolors=colors, edgecolors="white", linewidths=0.3, alpha=strength))
+    if notes.size:
+        drawn = collections.PolyCollection(boxes, facecolors=colors, edgecolors="white", linewidths=0.3, alpha=strength)
+        axes.add_collection(drawn)
     for bar in bars:
         axes.axvline(bar, color="#d8d8d8", linewidth=0.6, zorder=0)
     octaves = [p for p in range(low - 2, high + 3) if p % 12 == 0]
