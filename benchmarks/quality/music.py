@@ -171,8 +171,8 @@ class _Notebook(Likelihood):
         self.baselines: dict[str, float] = {}
 
     def validate(self) -> float:
-        total, count, *_ = self.total(self._watched)
-        return total / count
+        found = self.total(self._watched)
+        return found.nats / found.steps
 
     def sample(self) -> str:
         return ""
@@ -195,8 +195,8 @@ def _scaled_integers(model: Any, train: list[Path], test: list[Path], minutes: f
         fit(job, Options(budget=60 * minutes, learning_rate=1e-3), folder, Progress("plain"))
         folder.load_into(network)
         network.eval()
-        total, count, *_ = Likelihood(network).total(Pieces(stored[2], 16, 512))
-    return total / count / math.log(2)
+        found = Likelihood(network).total(Pieces(stored[2], 16, 512))
+    return found.nats / found.steps / math.log(2)
 
 
 def _unmoved(codec: Any) -> Any:

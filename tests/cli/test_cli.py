@@ -72,6 +72,28 @@ def test_evaluate_and_score(model, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[0])["log-probability"] < 0
 
 
+def test_music_from_a_folder_to_a_piece(tmp_path, capsys):
+    from unspool.tasks.cadences import write
+
+    write(tmp_path / "pieces", 20, seed=1)
+    arguments = ["--hidden", "16", "--epochs", "1", "--transpose", "1"]
+    assert cli("train", "music", tmp_path / "pieces", "-o", tmp_path / "m", *arguments) == 0
+    assert "20 pieces" in capsys.readouterr().err
+    assert cli("generate", tmp_path / "m", "-o", tmp_path / "piece.mid", "--length", 2) == 0
+    shown = capsys.readouterr().out
+    for ending in ("mid", "wav", "png", "json"):
+        assert f"{tmp_path / 'piece'}.{ending}" in shown
+        assert (tmp_path / f"piece.{ending}").exists()
+    assert cli("generate", tmp_path / "m", "-o", tmp_path / "more.mid", "--prompt", tmp_path / "piece.mid", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] >= 0
+    assert cli("evaluate", tmp_path / "m", tmp_path / "pieces") == 0
+    assert "kneser-ney 5-gram, nats per event" in capsys.readouterr().out
+    assert cli("score", tmp_path / "m", tmp_path / "pieces", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["piece"].endswith("cadence-000.mid")
+    assert cli("generate", tmp_path / "m", "--stop", "x") == 2
+    assert "has no option 'stop'" in capsys.readouterr().err
+
+
 def test_info_says_which_engine_serves_which_cell(capsys):
     assert cli("info") == 0
     assert "torch has no GRU(reset='before')" in capsys.readouterr().out
@@ -113,6 +135,9 @@ def bad(name, folder, model):
         "temperature": ["generate", model[0], "--temperature", "-1"],
         "long prompt": ["generate", model[0], "--prompt", "x" * 300],
         "task": ["demo", "musik"],
+        "no music": ["train", "music", folder, "-o", folder / "new"],
+        "text as music": ["train", "music", model[1], "-o", folder / "new"],
+        "no notebook": ["train", "music", model[1], "-o", folder / "new", "--representation", "notbook"],
         "output": ["train", "text", model[1], "-o", model[1] / "model"],
         "unwritable": ["generate", model[0], "-o", folder / "no" / "such" / "folder.jsonl"],
     }[name]
@@ -135,7 +160,10 @@ def bad(name, folder, model):
         ("temperature", "temperature must be 0 or more, not -1.0"),
         ("long prompt", "the prompt has 300 characters, more than the length of 280"),
         ("output", "choose another -o"),
-        ("task", "there is no task 'musik'"),
+        ("task", "there is no task 'musik' (did you mean 'music'?)"),
+        ("no music", "there are no MIDI files"),
+        ("text as music", "lines.txt is no MIDI file"),
+        ("no notebook", "did you mean 'notebook'"),
         ("unwritable", "cannot write"),
     ],
 )

@@ -248,7 +248,7 @@ def test_sound_has_the_pitch_and_the_place_of_its_notes(tmp_path):
 
 
 def test_a_picture_is_drawn_even_of_nothing(tmp_path):
-    write_picture(tmp_path / "a.png", some((0, 1, 60, 80, 0), (1, 2, 64, 80, 0)), "two notes", [0, 4], given=1)
+    write_picture(tmp_path / "a.png", some((0, 1, 60, 80, 0), (1, 2, 64, 80, 0)), "two notes", [0, 4], some((0, 1, 60, 80, 0)))
     empty = notes(symusic.Score(480))
     write_picture(tmp_path / "b.png", empty, "silence")
     for name in ("a.png", "b.png"):

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from unspool.layers import Recurrent
 from unspool.models import language_model
-from unspool.models.cache import OWN, SHARPNESS, Cache
+from unspool.models.cache import SHARPNESS, Cache
 
 V, T, H = 5, 40, 6
 
@@ -32,7 +32,7 @@ def test_step_by_step_is_the_whole_and_the_formula(size):
         p = found.softmax(1)
         torch.testing.assert_close(-p.log().gather(1, y[:, t : t + 1])[:, 0], whole[:, t])
         for row in range(2):
-            mass, total = OWN * math.exp(-own[row, t]), OWN
+            mass, total = 5.0 * math.exp(-own[row, t]), 5.0
             for i in range(max(0, t - size), t):
                 w = math.exp(SHARPNESS * (float(normalize(h[row, t], dim=0) @ normalize(h[row, i], dim=0)) - 1))
                 mass, total = mass + w * (y[row, i] == y[row, t]), total + w

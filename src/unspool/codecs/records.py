@@ -18,7 +18,7 @@ from typing import Any
 from unspool.codecs.streams import characters, raw_lines
 from unspool.errors import DataError, did_you_mean
 
-__all__ = ["COLUMNS", "json_lines", "json_values", "table", "tweets"]
+__all__ = ["COLUMNS", "json_lines", "json_values", "rows", "table", "tweets"]
 
 COLUMNS = ("text", "tweet", "full_text", "content", "body", "sentence", "review", "message")
 LONGEST_FIELD = 10_000_000  # characters of one record; more is a quote or bracket that never closes
@@ -53,12 +53,12 @@ def table(path: Path, column: str | None, skipped: Counter[str], tabs: bool = Fa
 
     The first row names the columns. Line breaks within a quoted field stay as they are.
     """
-    rows = _rows(path, tabs)
-    header = next(rows, None)
+    found = _rows(path, tabs)
+    _, header = next(found, (0, None))
     if header is None:
         return
     place = header.index(choose(path, column, header))
-    for row in rows:
+    for _, row in found:
         if not row:
             skipped["blank line"] += 1
         elif len(row) <= place:
@@ -69,7 +69,26 @@ def table(path: Path, column: str | None, skipped: Counter[str], tabs: bool = Fa
             skipped[BLANK] += 1
 
 
-def _rows(path: Path, tabs: bool) -> Iterator[list[str]]:
+def rows(path: Path, ending: str, skipped: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a .csv or .tsv file, or the objects of a .jsonl or .ndjson file, by column; each with its line."""
+    if ending in (".jsonl", ".ndjson"):
+        for number, value in _json_rows(path, skipped):
+            if isinstance(value, dict):
+                yield number, value
+            else:
+                skipped["record without names"] += 1
+        return
+    found = _rows(path, ending == ".tsv")
+    _, header = next(found, (0, None))
+    for number, row in found if header else ():
+        if len(row) == len(header or ()):
+            yield number, dict(zip(header or (), row, strict=True))
+        else:
+            skipped["blank line" if not row else "row of another width"] += 1
+
+
+def _rows(path: Path, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """Each row and the line that it starts in."""
     # A limit of the whole process, so only ever raised; the default of 131,072 is less than some documents.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
     remedy = "a quotation mark may be missing its partner"
@@ -85,24 +104,26 @@ def _rows(path: Path, tabs: bool) -> Iterator[list[str]]:
             raise DataError(f"{path}: the row that starts in line {above + last + 1} cannot be read ({error}); {remedy}") from None
         if row is None:
             return
+        yield above + last + 1, row
         last = rows.line_num
-        yield row
 
 
 def json_lines(path: Path, column: str | None, skipped: Counter[str]) -> Iterator[str]:
     """One text a line: a JSON string, or an object whose key is chosen as a column is, from the first object."""
 
-    def values() -> Iterator[Any]:
-        for number, line in enumerate(raw_lines(path, LONGEST_FIELD, "JSON Lines holds one short object a line"), 1):
-            if not line.strip():
-                skipped["blank line"] += 1
-                continue
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}, line {number}: broken JSON ({_reason(error)})") from None
+    return _texts(path, (value for _, value in _json_rows(path, skipped)), column, skipped)
 
-    return _texts(path, values(), column, skipped)
+
+def _json_rows(path: Path, skipped: Counter[str]) -> Iterator[tuple[int, Any]]:
+    """The value of each line, and its number."""
+    for number, line in enumerate(raw_lines(path, LONGEST_FIELD, "JSON Lines holds one short object a line"), 1):
+        if not line.strip():
+            skipped["blank line"] += 1
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: broken JSON ({_reason(error)})") from None
 
 
 def json_values(path: Path, column: str | None, skipped: Counter[str]) -> Iterator[str]:

@@ -11,19 +11,18 @@ from torch import Tensor
 __all__ = ["Cache"]
 
 SHARPNESS = 16.0  # a state at cosine c counts exp(SHARPNESS (c - 1)) of one that is the same
-OWN = 5.0  # what the model's own distribution weighs, in states that are the same
 
 
 class Cache:
     """The hidden states h<i> of the last `size` steps and the symbols y<i> that followed, for B sequences (Grave et al. 2017).
 
-    P(y) = (OWN p(y) + sum of w_i where y<i> = y) / (OWN + sum of w_i), with w_i = exp(SHARPNESS (cos(h<t>, h<i>) - 1)). The model's
-    own answer is one more entry, as in a pointer sentinel (Merity et al. 2017), so it alone decides where nothing like it was seen.
-    Nothing is trained; memory is constant.
+    P(y) = (own p(y) + sum of w_i where y<i> = y) / (own + sum of w_i), with w_i = exp(SHARPNESS (cos(h<t>, h<i>) - 1)). The model's
+    own answer is one more entry, as in a pointer sentinel (Merity et al. 2017), so it alone decides where nothing like it was seen;
+    it weighs as much as `own` states that are the same. Nothing is trained; memory is constant.
     """
 
-    def __init__(self, size: int, batch: int, hidden: int, like: Tensor):
-        self.size, self.now = size, 0
+    def __init__(self, size: int, batch: int, hidden: int, like: Tensor, own: float = 5.0):
+        self.size, self.own, self.now = size, own, 0
         self._keys = like.new_empty(batch, size, hidden)  # pages that are not filled yet are not there yet
         self._symbols = like.new_empty(batch, size, dtype=torch.long)
 
@@ -53,8 +52,8 @@ class Cache:
         """The model's logits (B, V) at states (B, H), to those of P, on the same scale."""
         filled = min(self.now, self.size)
         weights = _weights(F.normalize(h, dim=1)[:, None], self._keys[:, :filled])[:, 0]
-        p = (OWN * logits.softmax(1)).scatter_add(1, self._symbols[:, :filled], weights)
-        return (p / (OWN + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
+        p = (self.own * logits.softmax(1)).scatter_add(1, self._symbols[:, :filled], weights)
+        return (p / (self.own + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
 
     def nll(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
         """-log P (B, T) of symbols y (B, T) at states (B, T, H), given the model's own `nll` (B, T); remembers them."""
@@ -71,7 +70,7 @@ class Cache:
         weights = _weights(own, torch.cat([self._keys[:, :filled], own], 1)) * seen
         same = torch.cat([self._symbols[:, :filled], y], 1)[:, None] == y[:, :, None]
         self._add(own, y)
-        return (OWN + weights.sum(2)).log() - torch.logaddexp(math.log(OWN) - nll, (weights * same).sum(2).log())
+        return (self.own + weights.sum(2)).log() - torch.logaddexp(math.log(self.own) - nll, (weights * same).sum(2).log())
 
 
 def _weights(queries: Tensor, keys: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class OneToMany(nn.Module):
 
     `embed` maps values (B, T, ...) to (B, T, D); the first value is one that begins a sequence, such as a begin symbol. Dropout: on
     the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache of
-    symbols, by `stream` and by those who ask for `memory`.
+    symbols, by `stream` and by those who ask for `memory`; `own` is what the model's own answer weighs in it.
     """
 
     def __init__(
@@ -35,10 +35,11 @@ class OneToMany(nn.Module):
         input_dropout: float = 0.0,
         dropout: float = 0.0,
         cache: int = 0,
+        own: float = 5.0,
     ):
         super().__init__()
         self.embed, self.stack, self.head = embed, stack, head
-        self.input_dropout, self.dropout, self.cache = input_dropout, dropout, cache
+        self.input_dropout, self.dropout, self.cache, self.own = input_dropout, dropout, cache, own
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Inputs (B, T, ...) to hidden states (B, T, H) and the last state.
@@ -56,7 +57,7 @@ class OneToMany(nn.Module):
 
     def memory(self, batch: int = 1) -> Cache | None:
         """An empty cache for `batch` sequences, where the model has one."""
-        return Cache(self.cache, batch, self.stack.output_size, next(self.parameters())) if self.cache else None
+        return Cache(self.cache, batch, self.stack.output_size, next(self.parameters()), self.own) if self.cache else None
 
     def stream(self, batch: int = 1) -> Steps:
         """Goes step by step, for `batch` sequences at once, in constant memory."""

@@ -163,8 +163,8 @@ class _Job(Likelihood):
         return torch.from_numpy(known).float()
 
     def validate(self) -> float:
-        total, count, *_ = self.total(self._watched)
-        return total / count
+        found = self.total(self._watched)
+        return found.nats / found.steps
 
     def sample(self) -> str:
         return ""

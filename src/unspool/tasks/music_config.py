@@ -18,6 +18,7 @@ class MusicConfig(NetworkConfig):
     keys: str = "joint"  # of a roll: joint (each given those above it) or separate (one sigmoid each)
     steps: int = 4  # of a roll, to a quarter note, when it is made from MIDI
     transpose: int | None = None  # semitones up and down, at most, by which a piece may be moved while training
+    cache: int | None = None  # steps of the same piece looked up when it is read or written (models/cache.py); 0 for none
     budget: str = "15m"
     valid_share: float = 0.05
 
@@ -44,6 +45,7 @@ def settle(config: MusicConfig, *, steps: int) -> MusicConfig:
     few = by_size(steps, {50_000: 1, 300_000: 0.6}, 0.4)
     settled = {
         "embedding": 0 if roll else 256,
+        "cache": 0 if roll else 4000,
         "dropout": 0.5 * few,
         "input_dropout": 0.1,
         "recurrent_dropout": 0.3 * few,

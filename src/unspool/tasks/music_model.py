@@ -37,6 +37,7 @@ __all__ = ["MusicModel", "Piece", "baselines", "build"]
 
 LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
 MOST_EVENTS = 200  # of a bar: what has more will not end
+OWN = 1.0  # what the model's own answer weighs beside the cache: music repeats itself to the note
 OVERLAP = 16  # pieces drawn to compare with a corpus
 
 
@@ -47,7 +48,7 @@ class Piece:
     score: Score
     ended: bool
     values: np.ndarray = field(repr=False)
-    given: int = 0  # notes of the prompt, which come first
+    given: Notes | None = None  # those of the prompt
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -71,7 +72,15 @@ def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, so
     else:
         embed = Embedding(len(codec.vocabulary), config.embedding)
         head = Categorical(config.hidden, len(codec.vocabulary))
-    return OneToMany(embed, stack, head, input_dropout=config.input_dropout or 0.0, dropout=config.dropout or 0.0).to(device)
+    return OneToMany(
+        embed,
+        stack,
+        head,
+        input_dropout=config.input_dropout or 0.0,
+        dropout=config.dropout or 0.0,
+        cache=config.cache or 0,
+        own=OWN,
+    ).to(device)
 
 
 def baselines(pieces: EventPieces | RollPieces, stored: Baselines | RollBaselines, *, first: bool = True) -> dict[str, float]:
@@ -118,18 +127,20 @@ class MusicModel(Trained):
         return {"data": [str(p) for p in data], "read": source.report, **answer, **self._compared(real)}
 
     def _likelihood(self, pieces: EventPieces | RollPieces) -> dict[str, Any]:
-        total, count, first, begun = Likelihood(self.model).total(Pieces(pieces, 16, 512))
+        found = Likelihood(self.model).total(Pieces(pieces, 16, 512), cached=True)
         roll = isinstance(pieces, RollPieces)
         stored = RollBaselines.from_arrays(self._part("baseline.")) if roll else Baselines.from_arrays(self._part("baseline."))
         others = baselines(pieces, stored, first=not roll)
-        nats, n = (total - first, count - begun) if roll else (total, count)
+        nats, n = (found.nats - found.first, found.steps - found.begun) if roll else (found.nats, found.steps)
         answer: dict[str, Any] = {f"nats per {self.unit}": nats / n}
         if roll:
-            answer |= {"all T steps, nats per step": total / count, "steps predicted": "T - 1 of each piece"}
+            answer |= {"all T steps, nats per step": found.nats / found.steps, "steps predicted": "T - 1 of each piece"}
         else:
             answer |= {f"bits per {self.unit}": bits(nats / n), f"perplexity per {self.unit}": perplexity(nats / n)}
             unknown = sum(int((ids == Vocabulary.unknown).sum()) for ids in pieces.corpus) if isinstance(pieces, EventPieces) else 0
             answer |= {"unknown": unknown} if unknown else {}
+        if self.config.cache:
+            answer |= {f"without the cache, nats per {self.unit}": found.own / n}
         answer |= {"pieces": len(pieces.lengths), "counted": n}
         return answer | {"baselines": {f"{name}, nats per {self.unit}": value / n for name, value in others.items()}}
 
@@ -158,9 +169,9 @@ class MusicModel(Trained):
                 raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
             with tempfile.TemporaryDirectory() as scratch:
                 pieces = store(Path(scratch), "one", self.codec, [values])
-                total, count, *_ = Likelihood(self.model).total(Pieces(pieces, 1, 512))
+                found = Likelihood(self.model).total(Pieces(pieces, 1, 512), cached=True)
                 pieces.corpus.close()
-            answers.append({"log-probability": -total, f"nats per {self.unit}": total / count})
+            answers.append({"log-probability": -found.nats, f"nats per {self.unit}": found.nats / found.steps})
         return answers
 
     def scores(self, data: Sequence[str | Path]) -> Iterator[tuple[str, dict[str, float]]]:
@@ -261,7 +272,7 @@ class MusicModel(Trained):
         if given is None:
             return Piece(score, ended, values)
         first = midi.notes(given)
-        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first.size)
+        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first)
 
     def _new(self, values: np.ndarray, prompt: int, given: Notes) -> Notes:
         """The notes behind the first `prompt` values, where they belong after the given notes."""
@@ -348,7 +359,7 @@ class MusicModel(Trained):
                 **piece.facts,
                 "tempos": tempos,
                 "time signatures": [(s.time / quarter, s.numerator, s.denominator) for s in score.time_signatures],
-                "notes given": piece.given,
+                "notes given": piece.given.size if piece.given else 0,
                 "fields": list(Notes._fields),
                 "music": [list(note) for note in zip(*(column.tolist() for column in notes), strict=True)],
             }

@@ -174,8 +174,8 @@ class _Job(Likelihood):
         self.baselines = {k: v / valid.characters for k, v in self.baseline.nats(valid).items()}
 
     def validate(self) -> float:
-        total, counted, *_ = self.total(self._watched)
-        return total / counted * self.valid.symbols / self.valid.characters
+        found = self.total(self._watched)
+        return found.nats / found.steps * self.valid.symbols / self.valid.characters
 
     def sample(self) -> str:
         vocabulary = self.codec.vocabulary

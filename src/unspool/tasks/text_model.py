@@ -12,23 +12,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unspool.codecs.corpus import Corpus
 from unspool.codecs.text import TextCodec
 from unspool.codecs.textfiles import TextFiles
 from unspool.decoding.sampling import Sampling, generate
-from unspool.engines import State
 from unspool.errors import ConfigError, DataError, ModelError
 from unspool.layers import Recurrent
 from unspool.models import OneToMany, language_model
-from unspool.models.cache import Cache
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import Copy, longest_copies
 from unspool.scoring.metrics import bits, perplexity
 from unspool.tasks.task import Trained, configure
 from unspool.tasks.text_config import TextConfig
-from unspool.training import Documents, ModelFolder, RunningText, pick_device
+from unspool.training import Documents, Likelihood, ModelFolder, RunningText, pick_device
 
 __all__ = ["Sample", "TextModel", "build", "store", "unit_name"]
 
@@ -104,7 +101,9 @@ class TextModel(Trained):
         files = TextFiles(data, column=self.config.column, lines=self.documents)
         with tempfile.TemporaryDirectory() as scratch:
             corpus = store(Corpus(Path(scratch), "data", len(self.codec.vocabulary)), files, self.codec, self.documents)
-            nats, own = self._total(corpus)
+            feed: Any = Documents(corpus, 8192, longest=1 << 30) if self.documents else RunningText(corpus, 1, 1024)
+            found = Likelihood(self.model).total(feed, cached=True)
+            nats, own = found.nats, found.own
             unit, n = unit_name(self.codec), corpus.characters
             others = {name: total / n for name, total in self._baselines(corpus).items()}
             answer = {
@@ -125,23 +124,6 @@ class TextModel(Trained):
                 answer[f"without the cache, nats per {unit}"] = own / n
             corpus.close()
         return answer
-
-    def _total(self, corpus: Corpus) -> tuple[float, float]:
-        """The total -log P in nats, and that without the cache: documents each from a new state, a running text as one sequence."""
-        feed: Any = Documents(corpus, 8192, longest=1 << 30) if self.documents else RunningText(corpus, 1, 1024)
-        total, own, state, cache = 0.0, 0.0, None, self.model.memory()
-        for batch in feed.epoch(-1):
-            moved = batch.to(self.device)
-            nll, plain, state = self._read(moved.inputs, moved.targets, None if batch.fresh else state, cache)
-            total += float((nll * moved.inside).double().sum())
-            own += float((plain * moved.inside).double().sum())
-        return total, own
-
-    def _read(self, inputs: Tensor, targets: Tensor, state: State | None, cache: Cache | None) -> tuple[Tensor, Tensor, State]:
-        """-log P of each target (B, T) with the cache and without, and the last state."""
-        h, last = self.model(inputs, state)
-        own = self.model.head.nll(h, targets)
-        return cache.nll(h, targets, own) if cache else own, own, last
 
     def _cold(self, corpus: Corpus) -> float:
         """The total -log P in nats of a running text cut into training windows, each from the begin symbol and a new state."""
@@ -173,7 +155,11 @@ class TextModel(Trained):
             targets = np.append(ids, self.codec.vocabulary.end) if self.documents else ids
             inputs = np.append(self.codec.vocabulary.begin, targets)[:-1]
             before, after = (torch.from_numpy(row)[None].to(self.device) for row in (inputs, targets))
-            total = float(self._read(before, after, None, self.model.memory())[0].double().sum()) if len(targets) else 0.0
+            total = 0.0
+            if len(targets):
+                h, _ = self.model(before)
+                nll, cache = self.model.head.nll(h, after), self.model.memory()  # type: ignore[operator]
+                total = float((cache.nll(h, after, nll) if cache else nll).double().sum())
             counted = max(1, self.codec.count(text) + self.documents)
             answers.append({"log-probability": -total, f"nats per {unit_name(self.codec)}": total / counted})
         return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +12,18 @@ from unspool.models import OneToMany
 from unspool.training.feeds import Batch
 from unspool.training.loop import Carry
 
-__all__ = ["Likelihood"]
+__all__ = ["Likelihood", "Total"]
+
+
+@dataclass
+class Total:
+    """-log P in nats over a feed: of all steps; without the cache; of the first steps of sequences alone; and how many they are."""
+
+    nats: float = 0.0
+    own: float = 0.0
+    first: float = 0.0
+    steps: int = 0
+    begun: int = 0
 
 
 class Likelihood:
@@ -20,24 +32,29 @@ class Likelihood:
     def __init__(self, model: OneToMany):
         self.model = model
 
-    def steps(self, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
-        """-log P of each step (B, T) in nats, 0 on padding, and the state to carry."""
+    def loss(self, batch: Batch, carry: Carry) -> tuple[Tensor, int, Carry]:
+        """The summed loss of a batch in nats, how many steps it counts, and the state to carry."""
         batch = batch.to(next(self.model.parameters()).device)
         nll, state = self.model.nll(batch.inputs, batch.targets, batch.start(carry))
-        return nll * batch.inside, tuple(s.detach() for s in state)
-
-    def loss(self, batch: Batch, carry: Carry) -> tuple[Tensor, int, Carry]:
-        """The summed loss in nats, how many steps it counts, and the state to carry."""
-        nll, state = self.steps(batch, carry)
-        return nll.sum(), batch.counted, state
+        return (nll * batch.inside).sum(), batch.counted, tuple(s.detach() for s in state)
 
     @torch.inference_mode()
-    def total(self, feed: Any) -> tuple[float, int, float, int]:
-        """The total in nats and the steps counted; and the same of the first steps of pieces alone."""
-        total, count, first, begun, state = 0.0, 0, 0.0, 0, None
+    def total(self, feed: Any, *, cached: bool = False) -> Total:
+        """Over a feed in its order, each sequence with a cache of its own where the model has one and it is asked for."""
+        found, state, cache = Total(), None, None
         for batch in feed.epoch(-1):
-            nll, state = self.steps(batch, state)
-            total, count = total + float(nll.double().sum()), count + batch.counted
+            batch = batch.to(next(self.model.parameters()).device)
             if batch.fresh:
-                first, begun = first + float(nll[:, 0].double().sum()), begun + len(nll)
-        return total, count, first, begun
+                cache = self.model.memory(len(batch.inputs)) if cached else None
+            elif cache and state and len(batch.inputs) < state[0].shape[1]:
+                cache.keep(torch.arange(len(batch.inputs), device=batch.inputs.device))
+            h, state = self.model(batch.inputs, batch.start(state))
+            own = self.model.head.nll(h, batch.targets)  # type: ignore[operator]
+            nll = cache.nll(h, batch.targets, own) if cache else own
+            found.nats += float((nll * batch.inside).double().sum())
+            found.own += float((own * batch.inside).double().sum())
+            found.steps += batch.counted
+            if batch.fresh:
+                found.first += float(nll[:, 0].double().sum())
+                found.begun += len(nll)
+        return found
