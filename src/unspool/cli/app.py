@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from unspool.cli import demo, evaluate, generate, info, score, train
+from unspool.cli import demo, evaluate, generate, info, predict, score, train
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Recurrent sequence models for the machine you own."
@@ -15,6 +15,7 @@ app.add_typer(train.app, name="train")
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
+app.command("predict")(predict.predict)
 app.command("score")(score.score)
 app.command("info")(info.info)
 

@@ -110,6 +110,58 @@ def music(
     run("music", data, output, valid or [], resume, init, config, json, flags)
 
 
+@app.command("sentiment")
+def sentiment(
+    data: Data,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
+    ] = None,
+    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: some of the texts]")] = None,
+    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 8m]")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the text [default: guessed]")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label [default: guessed]")] = None,
+    unit: Annotated[str | None, typer.Option(help="words, subwords or characters [default: words]")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="classes, or ordinal, which knows that 4 is nearer 5 than 1 [default: auto]")
+    ] = None,
+    pooling: Annotated[str | None, typer.Option(help="last, mean, max or attention [default: max]")] = None,
+    class_weights: Annotated[bool, typer.Option("--class-weights", help="Rare classes count as much as frequent ones.")] = False,
+    encoder: Annotated[Path | None, typer.Option(help="A model of `unspool train text` to start from.")] = None,
+    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Size of a layer, in each direction [default: 192]")] = None,
+    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
+    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+) -> None:
+    """A model that rates texts: tables with a text and a label, fastText lines, or trees with labelled phrases."""
+    flags = {
+        "budget": budget,
+        "epochs": epochs,
+        "text_column": text_column,
+        "label_column": label_column,
+        "unit": unit,
+        "head": head,
+        "pooling": pooling,
+        "class_weights": class_weights or None,
+        "encoder": str(encoder) if encoder else None,
+        "cell": cell,
+        "hidden": hidden,
+        "layers": layers,
+        "dropout": dropout,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+    }
+    run("sentiment", data, output, valid or [], resume, init, config, json, flags)
+
+
 def run(
     task: str,
     data: list[Path],
@@ -135,6 +187,8 @@ def run(
     if ended == "interrupted":
         progress.say(f"stopped; the best model so far is in {folder}. To go on, give the same command with --resume")
         raise typer.Exit(130)
+    verb = "predict" if model.task == "sentiment" else "generate"
+    argument = " 'a text'" if verb == "predict" else ""
     progress.say(
-        f"the model is in {folder}. Next:\n  unspool generate {folder}\n  unspool evaluate {folder} FILE", model=str(folder)
+        f"the model is in {folder}. Next:\n  unspool {verb} {folder}{argument}\n  unspool evaluate {folder} FILE", model=str(folder)
     )

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["NADE", "Bernoulli", "Categorical"]
+__all__ = ["NADE", "Bernoulli", "Categorical", "Ordinal"]
 
 
 class Categorical(nn.Module):
@@ -29,6 +29,10 @@ class Categorical(nn.Module):
         """Logits (..., V)."""
         return self.out(self.project(h))
 
+    def log_probs(self, h: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probabilities (..., V)."""
+        return (self(h) / temperature).log_softmax(-1)
+
     def nll(self, h: Tensor, y: Tensor) -> Tensor:
         """-log p(y) in nats, of the shape of y."""
         return F.cross_entropy(self(h).flatten(0, -2), y.flatten(), reduction="none").view(y.shape)
@@ -44,6 +48,44 @@ class Categorical(nn.Module):
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
         return torch.multinomial(logits.softmax(-1).flatten(0, -2), 1, generator=rng).view(logits.shape[:-1])
+
+
+class Ordinal(nn.Module):
+    """One of K ordered answers, which knows that 4 is nearer 5 than 1: a cumulative link model (McCullagh 1980).
+
+    P(y > k) = sigmoid(w h - border<k>), the borders ascending
+    """
+
+    def __init__(self, hidden: int, answers: int):
+        super().__init__()
+        self.score = nn.Linear(hidden, 1, bias=False)
+        self.first = nn.Parameter(torch.tensor(-float(answers - 2) / 2))
+        self.gaps = nn.Parameter(torch.full((answers - 2,), 0.5413))  # softplus of which is 1
+
+    @property
+    def borders(self) -> Tensor:
+        """Between neighbouring answers, (K - 1,), ascending."""
+        return torch.cat([self.first[None], self.first + F.softplus(self.gaps).cumsum(0)])
+
+    def log_probs(self, h: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probabilities (..., K)."""
+        above = (self.score(h) - self.borders) / temperature
+        upper = F.pad(F.logsigmoid(above), (1, 0))  # log P(y > k - 1)
+        # log(P(y > k - 1) - P(y > k)), where log P(y > k) = logsigmoid(above); for the last answer nothing is above.
+        step = F.logsigmoid(above) - upper[..., :-1]
+        return torch.cat([upper[..., :-1] + torch.log(-torch.expm1(step).clamp(max=-1e-12)), upper[..., -1:]], -1)
+
+    def nll(self, h: Tensor, y: Tensor) -> Tensor:
+        """-log p(y) in nats, of the shape of y."""
+        return -self.log_probs(h).gather(-1, y[..., None])[..., 0]
+
+    @torch.no_grad()
+    def expect(self, p: Tensor) -> None:
+        """How often each answer (K,) comes: the borders that give just that where w h = 0."""
+        above = (1 - p.cumsum(0)[:-1]).clamp(1e-4, 1 - 1e-4)
+        borders = -torch.logit(above)
+        self.first.copy_(borders[0])
+        self.gaps.copy_(torch.log(torch.expm1(borders.diff().clamp(min=1e-3))))
 
 
 class Bernoulli(nn.Module):

@@ -9,7 +9,11 @@ from unspool.tasks.task import Task
 
 __all__ = ["TASKS", "find"]
 
-TASKS = {"text": "unspool.tasks.text:Text", "music": "unspool.tasks.music:Music"}  # imported when asked for
+TASKS = {
+    "text": "unspool.tasks.text:Text",
+    "music": "unspool.tasks.music:Music",
+    "sentiment": "unspool.tasks.sentiment:Sentiment",
+}  # imported when asked for
 
 
 def find(name: str) -> Task:

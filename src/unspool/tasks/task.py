@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class Prepared:
     codec: dict[str, Any]  # as JSON, enough to read and write raw data again
     facts: dict[str, Any]  # about the data: files, counts, what was skipped
     baseline: dict[str, Any]  # tensors of the baseline, by name
+    finish: Callable[[ModelFolder], dict[str, Any]] = lambda _: {}  # what is learned after training, from the best weights
 
 
 @dataclass(frozen=True)

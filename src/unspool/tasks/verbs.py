@@ -19,7 +19,7 @@ from unspool.tasks import find
 from unspool.tasks.task import Prepared, Task, Trained, as_json, configure
 from unspool.training import ModelFolder, Outcome, Progress, fit
 
-__all__ = ["demo", "facts", "generate", "load", "train", "versions"]
+__all__ = ["demo", "facts", "generate", "load", "predict", "train", "versions"]
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -76,14 +76,24 @@ def load(path: str | Path, device: str = "auto") -> Trained:
     return find(stored["task"]).load(folder, stored, device)
 
 
+def predict(model: Trained, inputs: Sequence[str | Path], **options: Any) -> Any:
+    """`model.predict`; ConfigError for an option that its task does not have."""
+    return _called(model, "predict", inputs, options)
+
+
 def generate(model: Trained, n: int = 0, **options: Any) -> Any:
     """`model.generate`; ConfigError for an option that its task does not have. `n` of 0 is as many as the task shows."""
-    known = inspect.signature(model.generate).parameters
+    return _called(model, "generate", n or model.shown, options)
+
+
+def _called(model: Trained, verb: str, first: Any, options: Mapping[str, Any]) -> Any:
+    call = getattr(model, verb)
+    known = list(inspect.signature(call).parameters.values())
     for name in options:
-        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            names = ", ".join(name for name in known if name != "n")
-            raise ConfigError(f"generating with a {model.task} model has no option {name!r}; the options are {names}")
-    return model.generate(n or model.shown, **options)
+        if not any(p.name == name or p.kind is p.VAR_KEYWORD for p in known):
+            names = ", ".join(p.name for p in known[1:]) or "none"
+            raise ConfigError(f"{verb} with a {model.task} model has no option {name!r}; the options are {names}")
+    return call(first, **options)
 
 
 def demo(task: str = "text", output: str | Path | None = None, *, seed: int = 0, progress: Progress | str = "auto") -> Trained:
@@ -181,6 +191,7 @@ def _close(folder: ModelFolder, room: Task, prepared: Prepared, outcome: Outcome
         "epochs": round(outcome.epochs, 3),
         "seconds": round(outcome.seconds, 1),
         "symbols a second": round(outcome.symbols / max(outcome.seconds, 1e-9)),
+        **prepared.finish(folder),
         "history": outcome.history,
     }
     folder.write_json("metrics.json", metrics)

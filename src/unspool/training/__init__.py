@@ -1,6 +1,6 @@
 """One loop for every task, what it is fed, and the folder it leaves."""
 
-from unspool.training.feeds import Batch, Documents, Pieces, RunningText, Source
+from unspool.training.feeds import Batch, Documents, Examples, Pieces, RunningText, Source
 from unspool.training.folder import ModelFolder
 from unspool.training.likelihood import Likelihood
 from unspool.training.loop import Outcome, fit, pick_device
@@ -10,6 +10,7 @@ from unspool.training.schedule import Options, seconds
 __all__ = [
     "Batch",
     "Documents",
+    "Examples",
     "Likelihood",
     "ModelFolder",
     "Options",

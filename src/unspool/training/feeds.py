@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from unspool.codecs.corpus import Corpus
 from unspool.sequences import Sequences, batches_by_length, mask
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["Batch", "Documents", "Pieces", "RunningText", "Source"]
+__all__ = ["Batch", "Documents", "Examples", "Pieces", "RunningText", "Source"]
 
 _POOL = 4096  # documents that are shuffled and bucketed together
 _BLOCK = 64  # neighbouring documents that are read together
@@ -77,16 +78,8 @@ class Documents:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from the `start`-th on; a negative number leaves the documents in their order."""
         rng = np.random.default_rng((self.seed, number)) if number >= 0 else None
-        blocks = np.arange(0, self.corpus.documents, _BLOCK)
-        if rng is not None:
-            rng.shuffle(blocks)
-        index = 0
-        for first in range(0, len(blocks), _POOL // _BLOCK):
-            spans = np.concatenate([self._spans(int(block)) for block in blocks[first : first + _POOL // _BLOCK]])
-            for chosen in batches_by_length(spans[:, 1] - spans[:, 0], self.batch, rng):
-                if index >= start:
-                    yield self._batch(spans[chosen])
-                index += 1
+        for spans in islice(_bucketed(self.corpus, self._spans, self.batch, rng), start, None):
+            yield self._batch(spans)
 
     def _spans(self, first: int) -> np.ndarray:
         ends = self.corpus.ends(first, min(first + _BLOCK, self.corpus.documents))
@@ -100,6 +93,38 @@ class Documents:
         sequences = Sequences.collate([_span(self.corpus, a, b, begins=a == begin) for a, b, begin in spans.tolist()])
         ids, lengths = sequences.values, sequences.lengths - 1
         return Batch(ids[:, :-1], ids[:, 1:], lengths, fresh=True)
+
+
+class Examples:
+    """Separate documents, each with an answer (N,), batched by like length: `Sequences` and the answers of its rows."""
+
+    def __init__(self, corpus: Corpus, answers: np.ndarray, steps: int, seed: int = 0):
+        self.corpus, self.answers, self.steps, self.seed = corpus, answers, steps, seed
+        self.symbols = corpus.documents  # what counts is an answer
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Sequences, Tensor]]:
+        """The batches of one epoch from the `start`-th on; a negative number leaves the documents in their order."""
+        rng = np.random.default_rng((self.seed, number)) if number >= 0 else None
+        for spans in islice(_bucketed(self.corpus, self._spans, self.steps, rng), start, None):
+            texts = Sequences.collate([self.corpus.read(a, b) for a, b, _ in spans.tolist()])
+            yield texts, torch.from_numpy(self.answers[spans[:, 2]].astype(np.int64))
+
+    def _spans(self, first: int) -> np.ndarray:
+        ends = self.corpus.ends(first, min(first + _BLOCK, self.corpus.documents))
+        return np.stack([ends[:-1], ends[1:], np.arange(first, first + len(ends) - 1)], 1)
+
+
+def _bucketed(
+    corpus: Corpus, spans_of: Callable[[int], np.ndarray], steps: int, rng: np.random.Generator | None
+) -> Iterator[np.ndarray]:
+    """Spans (start, stop, ...) of a corpus in batches of like length; blocks of documents are shuffled, then those of a pool."""
+    blocks = np.arange(0, corpus.documents, _BLOCK)
+    if rng is not None:
+        rng.shuffle(blocks)
+    for first in range(0, len(blocks), _POOL // _BLOCK):
+        spans = np.concatenate([spans_of(int(block)) for block in blocks[first : first + _POOL // _BLOCK]])
+        for chosen in batches_by_length(spans[:, 1] - spans[:, 0], steps, rng):
+            yield spans[chosen]
 
 
 class Source(Protocol):

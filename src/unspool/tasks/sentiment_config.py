@@ -1,0 +1,54 @@
+"""The options of `unspool train sentiment`, and how those left open are settled by the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unspool.codecs.text import UNITS
+from unspool.errors import ConfigError
+from unspool.models.many_to_one import POOLS
+from unspool.tasks.config import NetworkConfig, by_size
+
+__all__ = ["SentimentConfig", "settle"]
+
+
+@dataclass(frozen=True)
+class SentimentConfig(NetworkConfig):
+    """How labelled texts are read, what the network is, and how it is trained. "auto", 0 and None are settled by the data."""
+
+    hidden: int = 192  # in each direction
+    text_column: str | None = None
+    label_column: str | None = None
+    unit: str = "words"  # or subwords, characters
+    subwords: int = 4000
+    head: str = "auto"  # classes, or ordinal, which knows that they are ordered
+    pooling: str = "max"
+    class_weights: bool = False  # rare classes count as much as frequent ones
+    encoder: str | None = None  # a text model to start from
+    budget: str = "8m"
+    valid_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._one_of("unit", UNITS)
+        self._one_of("head", ("auto", "classes", "ordinal"))
+        self._one_of("pooling", POOLS)
+        if self.subwords < 300:
+            raise ConfigError(f"subwords must be at least 300, not {self.subwords}")
+
+
+def settle(config: SentimentConfig, *, texts: int, ordered: bool) -> SentimentConfig:
+    """The network and its training, settled by the number of texts (phrases of trees among them) to train on."""
+    few = by_size(texts, {5_000: 1.0, 50_000: 0.8}, 0.6)
+    return config.settled(
+        {
+            "head": "ordinal" if ordered else "classes",
+            "embedding": 256,
+            "dropout": 0.5 * few,
+            "input_dropout": 0.4 * few,
+            "recurrent_dropout": 0.2 * few,
+            "learning_rate": 1e-3,
+            "weight_decay": 0.01,
+            "batch": 2048,
+        }
+    )
