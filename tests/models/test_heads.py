@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unspool.models import NADE, Bernoulli
+from unspool.models import NADE, Bernoulli, Ordinal
 
 KEYS = 5
 
@@ -59,3 +59,21 @@ def test_expected_frequencies_are_what_is_drawn_at_first(kind):
     head.expect(p)
     drawn = head.sample(torch.zeros(20_000, 3))
     assert np.allclose(drawn.detach().mean(0), p, atol=0.03)
+
+
+def test_ordinal_probabilities():
+    torch.manual_seed(0)
+    head, h = Ordinal(4, 5).double(), torch.randn(9, 4, dtype=torch.float64) * 3
+    p = head.log_probs(h).exp()
+    assert torch.allclose(p.sum(1), torch.ones(9, dtype=torch.float64))
+    above = torch.sigmoid(head.score(h) - head.borders)
+    assert torch.allclose(p[:, 1:].flip(1).cumsum(1).flip(1), above)
+    y = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3])
+    assert torch.allclose(head.nll(h, y), -p[torch.arange(9), y].log())
+    assert torch.autograd.gradcheck(lambda x: head.nll(x, y), (h.requires_grad_(),))
+    far = head.nll(torch.full((1, 4), 300.0, dtype=torch.float64), torch.tensor([0]))
+    assert torch.isfinite(far).all()
+    shares = torch.tensor([0.1, 0.4, 0.2, 0.25, 0.05], dtype=torch.float64)
+    head.expect(shares)
+    assert torch.allclose(head.log_probs(torch.zeros(1, 4, dtype=torch.float64)).exp()[0], shares, atol=1e-6)
+    assert (head.borders.diff() > 0).all()

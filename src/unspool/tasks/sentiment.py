@@ -248,8 +248,8 @@ def _summary(config: SentimentConfig, train: _Stored, split: _Split, model: Many
     weights = sum(p.numel() for p in model.parameters())
     phrases = train.corpus.documents - train.wholes
     parts = f" and {phrases:,} of their phrases" if phrases else ""
-    ordered = "ordered " if split.ordered else ""
+    names = f"{'ordered ' if split.ordered else ''}classes {', '.join(split.classes)}"
     return (
-        f"{train.wholes:,} texts{parts} to train on, {symbols:,} different {config.unit}; {ordered}classes {', '.join(split.classes)}; "
-        f"{config.cell} in both directions, {config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
+        f"{train.wholes:,} texts{parts} to train on, {symbols:,} different {config.unit}; {names}; {config.cell} in both directions, "
+        f"{config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
     )

@@ -1,0 +1,92 @@
+"""Texts with labels out of tables, lines and trees."""
+
+import gzip
+import json
+
+import pytest
+
+from unspool.codecs.labelled import Example, LabelledFiles
+from unspool.codecs.words import LONGEST, WordCodec
+from unspool.errors import DataError
+
+TREE = "(3 (2 It) (4 (4 (2 's) (4 lovely)) (2 .)))"
+
+
+def read(path, content, **options):
+    path.write_text(content, "utf-8")
+    files = LabelledFiles([path], **options)
+    return list(files), files
+
+
+def test_tables_and_objects(tmp_path):
+    rows, files = read(tmp_path / "a.csv", 'rating,verified_reviews,date\n5,"good, really",x\n1,bad,y\n,none,z\n2,  ,z\n')
+    assert rows == [Example("good, really", "5"), Example("bad", "1")]
+    assert files.skipped == {"row without a text or a label": 1, "blank text": 1}
+    assert "text from 'verified_reviews', label from 'rating'" in files.report
+    rows, _ = read(tmp_path / "b.tsv", "Sentence\tLabel\nfine\tpos\n")
+    assert rows == [Example("fine", "pos")]
+    lines = [{"review": "ok", "stars": 4.0}, {"review": "hm", "stars": 2}, {"stars": 1}]
+    rows, files = read(tmp_path / "c.jsonl", "\n".join(map(json.dumps, lines)))
+    assert rows == [Example("ok", "4"), Example("hm", "2")]
+    rows, _ = read(tmp_path / "d.csv", "said,about,label\nyes,music,1\n", text="about")
+    assert rows == [Example("music", "1")]
+
+
+def test_lines_and_trees(tmp_path):
+    rows, _ = read(tmp_path / "a.txt", "__label__4\tIt 's good .\n\n__label__1 bad\n")
+    assert rows == [Example("It 's good .", "4"), Example("bad", "1")]
+    rows, _ = read(tmp_path / "t.txt", TREE + "\n(0 bad)\n")
+    assert rows == [Example("It 's lovely .", "3"), Example("bad", "0")]
+    rows, _ = read(tmp_path / "t.txt", TREE + "\n", parts=True)
+    assert {(r.text, r.label, r.part) for r in rows} >= {
+        ("It 's lovely .", "3", False),
+        ("lovely", "4", True),
+        ("'s lovely", "4", True),
+    }
+    assert rows[0] == Example("It 's lovely .", "3")
+    with gzip.open(tmp_path / "z.txt.gz", "wt") as file:
+        file.write("__label__x hello\n")
+    assert list(LabelledFiles([tmp_path / "z.txt.gz"])) == [Example("hello", "x")]
+    rows, _ = read(tmp_path / "plain.txt", "one\ntwo\n", labels=False)
+    assert rows == [Example("one", ""), Example("two", "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.txt", "__label__1 fine\njust words\n", "a.txt, line 2 has no label: expected '__label__NAME text' or a tree"),
+        ("a.txt", "(3 (2 It) (4 's)\n", "line 1 is no tree of labelled phrases: a bracket is not closed"),
+        ("a.txt", "(3 (2 It) (4 's)))\n", r"line 1 is no tree of labelled phrases: '\)' stands outside"),
+        ("a.txt", "((2 It) (4 's))\n", "without a label"),
+        ("a.csv", "x,y\n1,2\n", "which column holds the text. Name one of 'x', 'y' with --text-column"),
+        ("a.csv", "text,y\n1,2\n", "which column holds the label"),
+        ("a.jsonl", '{"text": "a", "label": [1]}\n', r"line 1: the label is \[1\]"),
+        ("a.csv", "text,label\n", "holds no example"),
+        ("a.csv", "", "holds no example"),
+    ],
+)
+def test_what_is_no_example(tmp_path, name, content, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path / name, content)
+
+
+def test_missing_files_and_columns(tmp_path):
+    (tmp_path / "data.csv").write_text("text,label\na,1\n")
+    with pytest.raises(DataError, match=r"did you mean 'data.csv'"):
+        LabelledFiles([tmp_path / "date.csv"])
+    with pytest.raises(DataError, match=r"has no column 'txt' .did you mean 'text'"):
+        list(LabelledFiles([tmp_path / "data.csv"], text="txt"))
+
+
+def test_words():
+    codec = WordCodec(rarest=1).fit(["It's good, really GOOD!", "bad"])
+    assert codec.split("It's good!") == ["it's", "good", "!"]
+    again = WordCodec.from_json(json.loads(json.dumps(codec.to_json())))
+    assert again.encode("good never bad").tolist() == [codec.vocabulary["good"], 1, codec.vocabulary["bad"]]
+    assert codec.encode("").tolist() == [1]
+    text = "It's good!"
+    assert [text[a:b] for a, b in codec.places(text)] == ["It's", "good", "!"]
+    long = "good " * 100_000
+    assert len(codec.encode(long)) == len(codec.places(long)) == LONGEST
+    with pytest.raises(DataError, match="no words"):
+        WordCodec().fit([])

@@ -1,0 +1,133 @@
+"""Ratings of texts, small."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import unspool
+from unspool.errors import ConfigError, DataError, UnspoolError
+from unspool.tasks.reviews import write
+from unspool.tasks.sentiment import _Split
+from unspool.tasks.sentiment_config import SentimentConfig, settle
+
+QUICK = {"hidden": 24, "embedding": 24, "epochs": 25, "batch": 400, "learning_rate": 1e-2, "dropout": 0.1, "progress": "silent"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reviews")
+    write(folder / "reviews.csv", 600, seed=1)
+    write(folder / "others.csv", 100, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["ordinal", "classes"])
+def model(request, folder):
+    return unspool.train("sentiment", folder / "reviews.csv", folder / request.param, head=request.param, **QUICK)
+
+
+def test_it_learns_what_words_say_and_what_not_turns_round(model, folder):
+    found = model.evaluate([folder / "others.csv"])
+    assert found["accuracy"] > found["baselines"]["majority, accuracy"] + 0.25
+    assert found["quadratic weighted kappa"] > 0.75
+    assert np.sum(list(found["confusion"].values())) == 100
+    assert {"majority, accuracy", "tf-idf and logistic regression, accuracy"} <= found["baselines"].keys()
+    good, bad = (next(iter(model.predict([text]))) for text in ("The sound is wonderful.", "The sound is awful."))
+    assert float(good.rating) > float(bad.rating)
+    word = max(bad.words, key=lambda w: w["left out"])
+    assert word["word"] == "awful"
+    assert sum(good.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert model.temperature == model.metrics["temperature"]
+
+
+def test_files_are_rated_into_tables(model, folder, tmp_path):
+    (tmp_path / "lines.txt").write_text("The lamp is superb.\nThe lamp is useless.\n")
+    shown = model.deliver(model.predict([tmp_path / "lines.txt"]))
+    assert shown.count("rating") == 2
+    assert "because of" not in shown
+    said = model.deliver(model.predict([folder / "others.csv", "A last one."]), tmp_path / "out.csv")
+    assert said == f"101 ratings are in {tmp_path / 'out.csv'}"
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 101
+    assert rows[0].keys() == {"text", "rating", *(f"p({k})" for k in "12345")}
+    model.deliver(model.predict(["good"], explain=False), tmp_path / "out.jsonl")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["words"] == []
+    assert json.loads(model.deliver(model.predict(["Superb."]), as_json=True))["rating"] in "12345"
+    with pytest.raises(DataError, match="cannot write"):
+        model.deliver(model.predict(["x"]), tmp_path / "no" / "out.csv")
+
+
+def test_any_text_has_an_answer(model):
+    for text in ("", "日本語", "word " * 100_000, "\x00 odd", "a" * 5000):
+        assert next(iter(model.predict([text], explain=False))).rating in "12345"
+
+
+def test_every_unit_and_pooling_is_trained(folder):
+    for unit in ("characters", "subwords"):
+        options = {**QUICK, "epochs": 0.5}
+        found = unspool.train(
+            "sentiment", folder / "reviews.csv", folder / unit, unit=unit, subwords=400, pooling="last", **options
+        )
+        rated = next(iter(found.predict(["The sound is not good."])))
+        assert "".join(w["word"] for w in rated.words) == "The sound is not good."
+    for pooling in ("mean", "attention"):
+        unspool.train("sentiment", folder / "reviews.csv", folder / pooling, pooling=pooling, **{**QUICK, "epochs": 0.1})
+
+
+def test_classes_without_an_order(tmp_path):
+    lines = [f"__label__{'cat' if i % 2 else 'dog'} the {'mouse' if i % 2 else 'bone'} is here {i}" for i in range(80)]
+    (tmp_path / "pets.txt").write_text("\n".join(lines))
+    model = unspool.train("sentiment", tmp_path / "pets.txt", tmp_path / "m", **{**QUICK, "epochs": 12})
+    assert model.classes == ["cat", "dog"]
+    assert not model.ordered
+    assert next(iter(model.predict(["a bone"]))).rating == "dog"
+    assert "mean absolute error" not in model.evaluate([tmp_path / "pets.txt"])
+
+
+def test_phrases_go_where_their_tree_goes(tmp_path):
+    lines = [f"({i % 5} (2 word{i}) ({i % 3} (2 and) (1 other{i})))" for i in range(60)]
+    (tmp_path / "trees.txt").write_text("\n".join(lines))
+    split = _Split([tmp_path / "trees.txt"], [], SentimentConfig(valid_share=0.3))
+    train, valid = list(split.part("train")), list(split.part("valid"))
+    assert not any(e.part for e in valid)
+    held = {e.text.split()[0] for e in valid}
+    assert 8 < len(held) < 30
+    assert not any(set(e.text.split()) & held for e in train)
+    assert sum(e.part for e in train) == 4 * sum(not e.part for e in train)
+    assert split.classes == ["0", "1", "2", "3", "4"]
+
+
+def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
+    assert settle(SentimentConfig(), texts=100, ordered=True).head == "ordinal"
+    assert settle(SentimentConfig(), texts=100, ordered=False).head == "classes"
+    kept = settle(SentimentConfig(dropout=0.0, head="classes", learning_rate=1.0), texts=100, ordered=True)
+    assert (kept.dropout, kept.head, kept.learning_rate) == (0.0, "classes", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "error", "sentence"),
+    [
+        ("text,label\n" + "a,1\n" * 20, {}, DataError, "all 20 texts have the label '1'; at least two classes"),
+        ("text,label\na,1\nb,2\n", {}, DataError, "only 2 texts"),
+        ("text,label\n" + "".join(f"a,{i}x\n" for i in range(200)), {}, DataError, "more than 100 different labels"),
+        ("text,label\n" + "a,x\nb,y\n" * 20, {"head": "ordinal"}, ConfigError, "an ordinal head needs three or more numbers"),
+        ("text,label\n" + "a,1\nb,2\n" * 20, {"pooling": "min"}, ConfigError, "pooling is one of last, mean, max, attention"),
+        ("text,label\n" + "a,1\nb,2\n" * 20, {"text_column": "words"}, DataError, "has no column 'words'"),
+    ],
+)
+def test_bad_data_and_options(tmp_path, content, options, error, sentence):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(error, match=sentence):
+        unspool.train("sentiment", tmp_path / "a.csv", tmp_path / "m", progress="silent", **options)
+    assert not (tmp_path / "m").exists()
+
+
+def test_bad_requests(model, tmp_path):
+    (tmp_path / "six.csv").write_text("text,label\nfine,6\n")
+    with pytest.raises(DataError, match="the label '6' of 'fine' is none of this model's: 1, 2, 3, 4, 5"):
+        model.evaluate([tmp_path / "six.csv"])
+    with pytest.raises(UnspoolError, match="no 'generate'"):
+        model.generate()
