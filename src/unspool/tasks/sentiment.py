@@ -250,6 +250,6 @@ def _summary(config: SentimentConfig, train: _Stored, split: _Split, model: Many
     parts = f" and {phrases:,} of their phrases" if phrases else ""
     names = f"{'ordered ' if split.ordered else ''}classes {', '.join(split.classes)}"
     return (
-        f"{train.wholes:,} texts{parts} to train on, {symbols:,} different {config.unit}; {names}; {config.cell} in both directions, "
+        f"{train.wholes:,} texts{parts} to train on, {symbols:,} different {config.unit}; {names}; bidirectional {config.cell}, "
         f"{config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
     )
