@@ -1,4 +1,4 @@
-"""Text <-> words: the plain tokens of a sentence, for ratings."""
+"""Text <-> words: the plain tokens of a sentence, for ratings and for translation by words."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ import numpy as np
 from unspool.errors import DataError
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["WordCodec"]
+__all__ = ["WordCodec", "joined"]
 
 TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 LONGEST = 1000  # words of a text that are read; of a longer one the middle is left out
+CLOSING, OPENING = ".,!?;:%)]}»”’", "([{«“"  # signs that stand close to the word before, or after
 SAMPLE = 500_000  # texts that the vocabulary is learned from, at most
 
 
 class WordCodec:
-    """Words and signs, in lower case. Those seen fewer than `rarest` times in the corpus are unknown."""
+    """Words and signs, in lower case unless `lower` says otherwise. Those seen fewer than `rarest` times are unknown."""
 
     unit = "words"
 
-    def __init__(self, rarest: int = 2):
-        self.rarest = rarest
+    def __init__(self, rarest: int = 2, lower: bool = True):
+        self.rarest, self.lower = rarest, lower
         self.vocabulary = Vocabulary()
 
     def fit(self, texts: Iterable[str]) -> WordCodec:
@@ -40,7 +41,7 @@ class WordCodec:
 
     def split(self, text: str) -> list[str]:
         """The words of a text."""
-        return TOKEN.findall(text.lower())
+        return TOKEN.findall(text.lower() if self.lower else text)
 
     def places(self, text: str) -> list[tuple[int, int]]:
         """Where in the text the words stand that `encode` reads: (start, stop) of each."""
@@ -50,14 +51,26 @@ class WordCodec:
         """The ids (T,) of a text, at least one: a text without words is unknown."""
         return np.asarray(self.vocabulary.encode(_short(self.split(text))) or [Vocabulary.unknown], np.int64)
 
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words of ids as a sentence; begin, end and padding are silent."""
+        return joined([self.vocabulary.symbols[int(i)] for i in ids if int(i) not in (0, 2, 3)])
+
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.unit, "rarest": self.rarest, "vocabulary": self.vocabulary.to_json()}
+        return {"kind": self.unit, "rarest": self.rarest, "lower": self.lower, "vocabulary": self.vocabulary.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> WordCodec:
-        codec = cls(data["rarest"])
+        codec = cls(data["rarest"], data["lower"])
         codec.vocabulary = Vocabulary.from_json(data["vocabulary"])
         return codec
+
+
+def joined(words: Iterable[str]) -> str:
+    """Words and signs as a sentence, with spaces where they belong."""
+    text = ""
+    for word in words:
+        text += word if not text or word in CLOSING or text[-1] in OPENING else " " + word
+    return text
 
 
 def _short(items: list[Any]) -> list[Any]:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from unspool.engines import State
 from unspool.errors import ConfigError
-from unspool.layers import Attention, Recurrent
+from unspool.layers import Attention, Recurrent, dropout, variational_dropout
 from unspool.sequences import Sequences, mask
 
-__all__ = ["EncoderDecoder", "Memory"]
+__all__ = ["EncoderDecoder", "Memory", "Writer"]
 
 
 class Memory(NamedTuple):
@@ -26,20 +26,32 @@ class Memory(NamedTuple):
 class EncoderDecoder(nn.Module):
     """The attention stands after the decoder's stack (Luong et al. 2015, without input feeding), so that with teacher forcing the
     decoder runs over all steps in one call. Encoder and decoder have the same cell and number of layers; the decoder starts from a
-    learned map of the encoder's last states.
+    learned map of the encoder's last states. Dropout: on both inputs, inside the stacks (their own), on the output.
     """
 
-    def __init__(self, source: nn.Module, encoder: Recurrent, target: nn.Module, decoder: Recurrent, head: nn.Module):
+    def __init__(
+        self,
+        source: nn.Module,
+        encoder: Recurrent,
+        target: nn.Module,
+        decoder: Recurrent,
+        head: nn.Module,
+        *,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ):
         super().__init__()
         if encoder.cell.state != decoder.cell.state or encoder.layers != decoder.layers or decoder.bidirectional:
             raise ConfigError("encoder and decoder need the same states and number of layers, and a decoder of one direction")
         self.source, self.encoder, self.target, self.decoder, self.head = source, encoder, target, decoder, head
+        self.input_dropout, self.dropout = input_dropout, dropout
         self.bridge = nn.ModuleList(nn.Linear(encoder.output_size, decoder.hidden_size) for _ in decoder.cell.state)
         self.attention = Attention(decoder.hidden_size, encoder.output_size)
 
     def encode(self, batch: Sequences) -> Memory:
         """Reads the input."""
-        outputs, state = self.encoder(self.source(batch.values), batch.lengths)
+        x = variational_dropout(self.source(batch.values), self.input_dropout, self.training)
+        outputs, state = self.encoder(x, batch.lengths)
         layers, directions = self.encoder.layers, 2 if self.encoder.bidirectional else 1
         joined = (s.unflatten(0, (layers, directions)).permute(0, 2, 1, 3).flatten(2) for s in state)
         first = tuple(torch.tanh(bridge(s)) for bridge, s in zip(self.bridge, joined, strict=True))
@@ -47,8 +59,10 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, memory: Memory, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""
-        h, _ = self.decoder(self.target(inputs), None, memory.state)
-        return self.attention(h, memory.outputs, memory.inside)
+        x = variational_dropout(self.target(inputs), self.input_dropout, self.training)
+        h, _ = self.decoder(x, None, memory.state)
+        h, weights = self.attention(h, memory.outputs, memory.inside)
+        return dropout(h, self.dropout, self.training), weights
 
     def nll(self, batch: Sequences, inputs: Tensor, y: Tensor) -> Tensor:
         """-log p of each target (B, T) in nats (also where padding lies)."""
@@ -59,3 +73,33 @@ class EncoderDecoder(nn.Module):
         h, state = self.decoder.step(self.target(ids), state)
         h, weights = self.attention(h[:, None], memory.outputs, memory.inside)
         return self.head(h[:, 0]), state, weights[:, 0]
+
+    def write(self, memory: Memory, beams: int = 1) -> Writer:
+        """Goes step by step, `beams` ways for each of the inputs that were read."""
+        return Writer(self, memory, beams)
+
+
+class Writer:
+    """A decoder in the middle of writing: K beams for each of B inputs; made by `EncoderDecoder.write`."""
+
+    def __init__(self, model: EncoderDecoder, memory: Memory, beams: int):
+        self._model, self._memory, self._beams = model, memory, beams
+        self._stream = model.decoder.stream(len(memory.outputs) * beams)
+        self._stream.state = tuple(s.repeat_interleave(beams, 1) for s in memory.state)
+
+    @torch.no_grad()
+    def step(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The last symbols (B, K) to the next ones' logits (B, K, V) and where was looked (B, K, S)."""
+        h = self._stream.step(self._model.target(ids.flatten())).unflatten(0, ids.shape)
+        h, weights = self._model.attention(h, self._memory.outputs, self._memory.inside)
+        return self._model.head(h), weights
+
+    def choose(self, inputs: Tensor, beams: Tensor) -> None:
+        """Goes on with these inputs (b,), ascending, alone, and for each with these of its beams (b, K), in their order."""
+        rows = (inputs[:, None] * self._beams + beams).flatten()
+        state = tuple(s[:, rows] for s in self._stream.state)
+        if len(inputs) < len(self._memory.outputs):
+            outputs, inside, first = self._memory
+            self._memory = Memory(outputs[inputs], inside[inputs], tuple(s[:, inputs] for s in first))
+            self._stream.keep(torch.arange(len(rows), device=rows.device))
+        self._stream.state = state
