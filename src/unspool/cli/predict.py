@@ -14,12 +14,21 @@ def predict(
     explain: Annotated[
         bool | None, typer.Option("--explain/--no-explain", help="Which words moved the answer [default: for texts, not for files]")
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write here: .csv, .tsv, or JSON lines.")] = None,
+    beams: Annotated[int | None, typer.Option(help="Translations that are tried at once [default: 5]")] = None,
+    best: Annotated[int | None, typer.Option(help="How many translations are given, with their scores.")] = None,
+    no_repeat: Annotated[int | None, typer.Option(help="No run of so many subwords or words comes twice in a translation.")] = None,
+    glossary: Annotated[Path | None, typer.Option(help="Lines of source<TAB>target: what these words are to become.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A word that is not translated; may be given more than once.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write here: ratings as .csv, .tsv or JSON lines; translations as lines, .json, .png."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """The answer of a model to each input: the rating of a text."""
+    """The answer of a model to each input: the rating of a text, or its translation."""
     from unspool.tasks.verbs import load, predict
 
     trained = load(model)
-    options = {} if explain is None else {"explain": explain}
+    given = {"explain": explain, "beams": beams, "best": best, "no_repeat": no_repeat, "glossary": glossary, "keep": keep or None}
+    options = {name: value for name, value in given.items() if value is not None}
     print(trained.deliver(predict(trained, inputs, **options), output, json))

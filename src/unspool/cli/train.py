@@ -162,6 +162,52 @@ def sentiment(
     run("sentiment", data, output, valid or [], resume, init, config, json, flags)
 
 
+@app.command("translation")
+def translation(
+    data: Data,
+    source: Annotated[str, typer.Option(help="The language translated from; the ending of its files, as de of train.de")],
+    target: Annotated[str, typer.Option(help="The language translated to.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
+    ] = None,
+    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: some of the pairs]")] = None,
+    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 30m]")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    swapped: Annotated[bool, typer.Option("--swapped", help="In files with a tab between, the target stands first.")] = False,
+    unit: Annotated[str | None, typer.Option(help="subwords or words [default: subwords]")] = None,
+    stopping: Annotated[str | None, typer.Option(help="What the best model is chosen by: loss or bleu [default: loss]")] = None,
+    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Size of a layer [default: 512]")] = None,
+    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
+    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+) -> None:
+    """A translation model, from parallel files (x.de x.en), texts with a tab between, or gettext catalogues (.po)."""
+    flags = {
+        "source": source,
+        "target": target,
+        "budget": budget,
+        "epochs": epochs,
+        "swapped": swapped or None,
+        "unit": unit,
+        "stopping": stopping,
+        "cell": cell,
+        "hidden": hidden,
+        "layers": layers,
+        "dropout": dropout,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+    }
+    run("translation", data, output, valid or [], resume, init, config, json, flags)
+
+
 def run(
     task: str,
     data: list[Path],
@@ -187,7 +233,7 @@ def run(
     if ended == "interrupted":
         progress.say(f"stopped; the best model so far is in {folder}. To go on, give the same command with --resume")
         raise typer.Exit(130)
-    verb = "predict" if model.task == "sentiment" else "generate"
+    verb = "generate" if model.task in ("text", "music") else "predict"
     argument = " 'a text'" if verb == "predict" else ""
     progress.say(
         f"the model is in {folder}. Next:\n  unspool {verb} {folder}{argument}\n  unspool evaluate {folder} FILE", model=str(folder)

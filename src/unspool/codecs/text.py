@@ -85,6 +85,11 @@ class TextCodec:
             return " ".join(words).replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
         return self.vocabulary.decode([int(i) for i in ids])
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where in a text the symbols stand that `encode` gives: (start, stop) in characters, of subwords (not normalised)."""
+        assert self._bpe is not None
+        return list(self._bpe.encode(text).offsets)
+
     def clean(self, text: str) -> str:
         """The text as this codec sees it: normalised, and a rare character U+FFFD, where that is asked for."""
         if not self.normalised:

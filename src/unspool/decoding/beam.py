@@ -80,7 +80,7 @@ class _Search:
         self.looked = torch.zeros(0)
 
     def take(self, log_probs: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
-        """Goes on by one symbol; the rows of the inputs that are not done, and for each of their beams the one that it came from."""
+        """Goes on by one symbol; gives the rows of inputs that are not done, and for each of their beams the one it came from."""
         step = looked[:, :, None]
         self.looked = torch.cat([self.looked, step], 2) if self.looked.numel() else step
         V = log_probs.shape[2]

@@ -36,7 +36,7 @@ def transposition(config: MusicConfig, *, steps: int) -> MusicConfig:
     """Settles by how much pieces are moved: many keys make up for few pieces, and where there are many only cost time."""
     if config.transpose is not None:
         return config
-    return replace(config, transpose=6 if config.representation != "roll" or steps < 50_000 else 0)
+    return replace(config, transpose=6 if steps < (50_000 if config.representation == "roll" else 500_000) else 0)
 
 
 def settle(config: MusicConfig, *, steps: int) -> MusicConfig:

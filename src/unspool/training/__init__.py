@@ -1,6 +1,6 @@
 """One loop for every task, what it is fed, and the folder it leaves."""
 
-from unspool.training.feeds import Batch, Documents, Examples, Pieces, RunningText, Source
+from unspool.training.feeds import Batch, Documents, Examples, Paired, Pairs, Pieces, RunningText, Source
 from unspool.training.folder import ModelFolder
 from unspool.training.likelihood import Likelihood
 from unspool.training.loop import Outcome, fit, pick_device
@@ -15,6 +15,8 @@ __all__ = [
     "ModelFolder",
     "Options",
     "Outcome",
+    "Paired",
+    "Pairs",
     "Pieces",
     "Progress",
     "Report",

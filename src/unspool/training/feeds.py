@@ -14,7 +14,7 @@ from unspool.codecs.corpus import Corpus
 from unspool.sequences import Sequences, batches_by_length, mask
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["Batch", "Documents", "Examples", "Pieces", "RunningText", "Source"]
+__all__ = ["Batch", "Documents", "Examples", "Paired", "Pairs", "Pieces", "RunningText", "Source"]
 
 _POOL = 4096  # documents that are shuffled and bucketed together
 _BLOCK = 64  # neighbouring documents that are read together
@@ -112,6 +112,40 @@ class Examples:
     def _spans(self, first: int) -> np.ndarray:
         ends = self.corpus.ends(first, min(first + _BLOCK, self.corpus.documents))
         return np.stack([ends[:-1], ends[1:], np.arange(first, first + len(ends) - 1)], 1)
+
+
+class Paired(NamedTuple):
+    """Inputs to read, and for each what to write: inputs and targets (B, T), of which `inside` (B, T) count."""
+
+    source: Sequences
+    inputs: Tensor
+    targets: Tensor
+    inside: Tensor
+
+    def to(self, device: torch.device) -> Paired:
+        return Paired(self.source.to(device), *(part.to(device) for part in self[1:]))
+
+
+class Pairs:
+    """Documents of one corpus, each with that of the same number in another, which has an end symbol; batched by like length."""
+
+    def __init__(self, source: Corpus, target: Corpus, symbols: int, seed: int = 0):
+        self.source, self.target, self.batch, self.seed = source, target, symbols, seed
+        self.symbols = target.symbols
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Paired]:
+        """The batches of one epoch from the `start`-th on; a negative number leaves the pairs in their order."""
+        rng = np.random.default_rng((self.seed, number)) if number >= 0 else None
+        for spans in islice(_bucketed(self.target, self._spans, self.batch, rng), start, None):
+            read = Sequences.collate([self.source.read(a, b) for _, _, a, b in spans.tolist()])
+            written = [np.concatenate([[Vocabulary.begin], self.target.read(a, b)]) for a, b, _, _ in spans.tolist()]
+            ids, lengths = Sequences.collate(written).values, torch.from_numpy(spans[:, 1] - spans[:, 0])
+            yield Paired(read, ids[:, :-1], ids[:, 1:], mask(lengths, ids.shape[1] - 1))
+
+    def _spans(self, first: int) -> np.ndarray:
+        last = min(first + _BLOCK, self.target.documents)
+        a, b = self.target.ends(first, last), self.source.ends(first, last)
+        return np.stack([a[:-1], a[1:], b[:-1], b[1:]], 1)
 
 
 def _bucketed(
