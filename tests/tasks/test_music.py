@@ -186,6 +186,7 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
     large = settle(transposition(MusicConfig(representation="roll"), steps=200_000), steps=200_000)
     events = settle(transposition(MusicConfig(representation="events"), steps=200_000), steps=200_000)
     assert (small.transpose, large.transpose, events.transpose) == (6, 0, 6)
+    assert transposition(MusicConfig(representation="events"), steps=800_000).transpose == 0
     assert (small.embedding, events.embedding) == (0, 256)
     assert small.dropout is not None
     assert small.dropout > (large.dropout or 0)

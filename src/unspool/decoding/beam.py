@@ -50,8 +50,8 @@ def beam_search(
     The score is the log-probability over ((5 + T) / 6) ** length_penalty (Wu et al. 2016). An input is done when as many hypotheses
     as beams have ended. `no_repeat` forbids a run of so many symbols to come again. With one beam this is greedy.
     """
-    if beams < 1 or no_repeat < 0:
-        raise ConfigError(f"beams must be at least 1 and no_repeat at least 0, not {beams} and {no_repeat}")
+    if no_repeat < 0:
+        raise ConfigError(f"no_repeat must be at least 0 (off), not {no_repeat}")
     search = _Search(limits, begin, end, beams, length_penalty)
     while True:
         logits, looked = writer.step(search.ids[:, :, -1])

@@ -76,6 +76,8 @@ class EncoderDecoder(nn.Module):
 
     def write(self, memory: Memory, beams: int = 1) -> Writer:
         """Goes step by step, `beams` ways for each of the inputs that were read."""
+        if beams < 1:
+            raise ConfigError(f"beams must be at least 1, not {beams}")
         return Writer(self, memory, beams)
 
 

@@ -1,0 +1,192 @@
+"""Translation, small: numbers in words."""
+
+import json
+
+import numpy as np
+import pytest
+
+import unspool
+from unspool.codecs.words import WordCodec
+from unspool.errors import ConfigError, DataError
+from unspool.tasks.numerals import english, german, write
+from unspool.tasks.translation import _Split
+from unspool.tasks.translation_config import TranslationConfig, settle
+from unspool.tasks.translation_model import _glossary, _with_fixed
+
+QUICK = {
+    "source": "en",
+    "target": "de",
+    "hidden": 64,
+    "embedding": 48,
+    "subwords": 320,
+    "learning_rate": 5e-3,
+    "batch": 1500,
+    "progress": "silent",
+}
+
+
+def files(folder, name):
+    return [folder / f"{name}.en", folder / f"{name}.de"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("numbers")
+    write(folder / "numbers", 1500, seed=1)
+    write(folder / "others", 60, seed=2, held=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return unspool.train("translation", files(folder, "numbers"), folder / "model", epochs=14, dropout=0.1, **QUICK)
+
+
+def test_numbers():
+    numbers = {
+        0: ("zero", "null"),
+        40: ("forty", "vierzig"),
+        99: ("ninety-nine", "neunundneunzig"),
+        21: ("twenty-one", "einundzwanzig"),
+    }
+    numbers |= {101: ("one hundred and one", "einhunderteins"), 1000: ("one thousand", "eintausend"), 1: ("one", "eins")}
+    large = "twenty-one thousand three hundred and forty-two", "einundzwanzigtausenddreihundertzweiundvierzig"
+    for n, words in {**numbers, 21_342: large}.items():
+        assert (english(n), german(n)) == words
+
+
+def test_it_learns_to_translate(model, folder):
+    found = model.evaluate(files(folder, "others"))
+    others = found["baselines"]
+    assert found["chrF"] > 10 + max(v for k, v in others.items() if k.endswith("chrF"))
+    assert found["exact"] > 0.3
+    assert "tok:13a" in found["BLEU signature"]
+    assert model.metrics["validation, nats per target subword"] < model.metrics["baselines"]["unigram"] / 2
+
+
+def test_translations_have_all_that_is_promised(model, tmp_path):
+    (t,) = model.predict(["forty-two"], best=3)
+    assert len(t.best) == 3
+    assert t.best[0]["text"] == t.text
+    assert [w["score"] for w in t.best] == sorted((w["score"] for w in t.best), reverse=True)
+    assert "".join(t.alignment["source"]).replace(" ", "") == "forty-two"
+    assert "".join(t.alignment["target"]) == t.text
+    assert np.array(t.alignment["weights"]).shape == (len(t.alignment["target"]), len(t.alignment["source"]))
+    (tmp_path / "lines.txt").write_text("one\n\ntwo\n")
+    found = list(model.predict([tmp_path / "lines.txt"]))
+    assert [f.source for f in found] == ["one", "", "two"]
+    assert found[1].text == ""
+    said = model.deliver(found, tmp_path / "out.txt")
+    assert said.startswith(f"3 translations are in {tmp_path / 'out.txt'}")
+    assert len((tmp_path / "out.txt").read_text().split("\n")) == 4
+    model.deliver(found, tmp_path / "out.json")
+    assert [json.loads(line)["source"] for line in (tmp_path / "out.json").read_text().splitlines()] == ["one", "", "two"]
+    model.deliver([t], tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
+    assert model.deliver(model.predict(["one"])) == next(iter(model.predict(["one"]))).text
+    with pytest.raises(DataError, match="cannot write"):
+        model.deliver([t], tmp_path / "no" / "a.txt")
+
+
+def test_the_order_of_a_file_is_kept_and_odd_texts_are_answered(model):
+    texts = [english(n) for n in (7, 21_342, 3, 999_999, 12)] + ["日本", "x" * 300]
+    found = model.translate(texts)
+    assert [t.source for t in found] == texts
+    for t, text in zip(found, texts, strict=True):
+        assert t.text == model.translate([text])[0].text
+    assert any("cut off" in w or "short" in w or "loop" in w for t in model.translate(["x " * 400]) for w in t.warnings)
+
+
+def test_words_that_must_stay_or_become_something(model):
+    (kept,) = model.predict(["forty thousand and two"], keep=["forty"])
+    assert "forty" in kept.text
+    (made,) = model.predict(["seventy"], glossary={"seventy": "septante"})
+    assert made.text == "septante"
+
+
+def test_a_glossary_replaces_what_was_looked_at():
+    source, places = "the red house .", [(0, 3), (4, 7), (8, 13), (14, 15)]
+    looked = np.eye(4)[[0, 1, 2, 3]]
+    written = ["das", " rote", " Haus", "."]
+    assert _with_fixed(source, places, written, looked, {"red house": "Kreuz"}) == "das Kreuz."
+    assert _with_fixed(source, places, written, looked, {"hous": "X"}) == "das rote Haus."
+    assert _with_fixed(source, places, written, looked, {"house": "Haus"}) == "das rote Haus."
+    assert _with_fixed(source, places, [], looked[:0], {"house": "Haus"}) == ""
+
+
+def test_a_glossary_that_cannot_be_used(tmp_path):
+    for content, sentence in (
+        ("a\tb\njust this\n", "line 2 is no glossary entry"),
+        ("a\t \n", "line 1 cannot be used: one of its sides is empty"),
+        ("a\tb\na\tc\n", "line 2 cannot be used: 'a' is to become both 'b' and 'c'"),
+    ):
+        (tmp_path / "g.tsv").write_text(content)
+        with pytest.raises(DataError, match=sentence):
+            _glossary(tmp_path / "g.tsv")
+    (tmp_path / "g.tsv").write_text("a\tb\n\nc d\te\n")
+    assert _glossary(tmp_path / "g.tsv") == {"a": "b", "c d": "e"}
+
+
+def test_words_copy_what_they_do_not_know(folder):
+    model = unspool.train("translation", files(folder, "numbers"), folder / "words", unit="words", epochs=1, **QUICK)
+    assert isinstance(model.codecs.source, WordCodec)
+    assert not model.codecs.shared
+    (t,) = model.predict(["one zyx"])
+    assert "<unk>" not in t.text
+
+
+def test_bleu_may_choose(folder):
+    options = {**QUICK, "hidden": 16}
+    model = unspool.train("translation", files(folder, "numbers"), folder / "bleu", stopping="bleu", epochs=0.5, **options)
+    assert "validation, points of BLEU short of 100" in model.metrics
+    assert model.metrics["baselines"].keys() == {"copying the source", "word by word"}
+
+
+def test_going_on_with_new_pairs(model, folder):
+    options = {**QUICK, "epochs": 0.01}
+    for name in ("subwords", "learning_rate", "batch"):
+        options.pop(name)
+    more = unspool.train("translation", files(folder, "others"), folder / "more", init=folder / "model", **options)
+    assert more.codecs.to_json() == model.codecs.to_json()
+
+
+def test_pairs_are_divided_by_seed(folder):
+    parts = [
+        [
+            list(_Split(files(folder, "numbers"), [], TranslationConfig(seed=s, source="en", target="de")).part(n))
+            for n in ("train", "valid")
+        ]
+        for s in (0, 0, 1)
+    ]
+    assert parts[0] == parts[1]
+    assert parts[0] != parts[2]
+    assert len(parts[0][0]) + len(parts[0][1]) == 1500
+    assert 20 < len(parts[0][1]) < 80
+
+
+def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
+    assert settle(TranslationConfig(), pairs=1000).shared is True
+    assert settle(TranslationConfig(unit="words"), pairs=1000).shared is False
+    kept = settle(TranslationConfig(dropout=0.0, shared=False, subwords=500), pairs=1000)
+    assert (kept.dropout, kept.shared, kept.subwords) == (0.0, False, 500)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": "en"}, "source and target are both 'en'"),
+        ({"unit": "letters"}, "unit is one of subwords, words"),
+        ({"stopping": "never"}, "stopping is one of loss, bleu"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be"),
+        ({"hidden": 7}, "hidden must be even"),
+    ],
+)
+def test_bad_options(folder, tmp_path, options, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        unspool.train("translation", files(folder, "numbers"), tmp_path / "m", **{**QUICK, **options})
+
+
+def test_too_few_pairs(tmp_path):
+    (tmp_path / "t.tsv").write_text("a\tb\n" * 9)
+    with pytest.raises(DataError, match="only 9 pairs"):
+        unspool.train("translation", tmp_path / "t.tsv", tmp_path / "m", **QUICK)
