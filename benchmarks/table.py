@@ -1,36 +1,69 @@
-"""The README's table, made from `benchmarks/results/*.json`: `python -m benchmarks.table` writes it."""
+"""The tables of the README and docs/results.md, from `benchmarks/results/*.json`: `python -m benchmarks.table` writes them."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 MARKS = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end of results -->)", re.DOTALL)
 SPEED_MARKS = re.compile(r"(<!-- speed: .*? -->\n).*?(<!-- end of speed -->)", re.DOTALL)
 SHAPES = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9")
+# What the README shows; all else stands in docs/results.md.
+HEADLINES = (
+    "text/tinyshakespeare",
+    "text/trump",
+    "text/wikitext2",
+    "JSB roll",
+    "Nottingham roll",
+    "Nottingham events, split by piece",
+    "Final Fantasy piano, notebook vocabulary, 10 % of the pieces held out",
+)
+
+
+def records() -> list[dict[str, Any]]:
+    """The records of quality, file by file."""
+    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    return [record for file in files if file.stem != "speed" for record in json.loads(file.read_text("utf-8"))]
 
 
 def table() -> str:
-    """Markdown: a row a record."""
-    rows = ["| data | measure | Unspool | beside it | minutes | command |", "|---|---|---|---|---|---|"]
-    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        for record in json.loads(file.read_text("utf-8")) if file.stem != "speed" else ():
-            beside = ", ".join(f"{name} {_number(value)}" for name, value in record["baselines"].items() if name != "uniform")
-            minutes = f"{record['seconds'] / 60:.0f}" if "seconds" in record else ""
-            command, value = record["command"].removeprefix("python -m "), _number(record["value"]) + record.get("unit", "")
-            rows.append(f"| {record['data']} | {record['measure']} | **{value}** | {beside} | {minutes} | `{command}` |")
-    return "\n".join(rows) + "\n"
+    """Markdown: a row a record, for the README."""
+    rows = ["| data | measure | Unspool | beside it | minutes |", "|---|---|---|---|---|"]
+    chosen = (r for name in HEADLINES for r in records() if r["data"] == name)
+    return "\n".join([*rows, *(f"| {' | '.join(_cells(record))} |" for record in chosen)]) + "\n"
+
+
+def results() -> str:
+    """The page of all results: value, baselines, split and command of each."""
+    source = "`benchmarks/results`, which also name the machine, versions and commit of each"
+    lines = ["# Results", "", f"Made by `python -m benchmarks.table` from the records in {source}.", ""]
+    for record in records():
+        data, measure, value, beside, minutes = _cells(record)
+        lines += [
+            f"**{data}**, {measure}: {value}" + (f" after {minutes} minutes of training" if minutes not in ("", "0") else "") + "."
+        ]
+        lines += [f"Beside it: {beside}."] if beside else []
+        lines += [f"{record['split'][:1].upper()}{record['split'][1:]}."] if "split" in record else []
+        lines += [f"Settings: {record['settings']}. `{record['command']}`", ""]
+    return "\n".join(lines)
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    beside = ", ".join(f"{name} {_number(value)}" for name, value in record["baselines"].items() if name != "uniform")
+    minutes = f"{record['seconds'] / 60:.0f}" if "seconds" in record else ""
+    return [record["data"], record["measure"], f"**{_number(record['value'])}{record.get('unit', '')}**", beside, minutes]
 
 
 def speed() -> str:
     """Markdown: the ratios of the LSTM, GRU and RNN to torch.nn, a row a measure, a column a shape."""
     file = ROOT / "benchmarks" / "results" / "speed.json"
-    records = json.loads(file.read_text("utf-8")) if file.exists() else []
+    known = json.loads(file.read_text("utf-8")) if file.exists() else []
     ratios = {
         (r["measure"], r["data"]): r["baselines"]["torch.nn"]
-        for r in records
+        for r in known
         if "torch.nn" in r["baselines"] and "ratio" in r["measure"]
     }
     shapes = [shape for shape in SHAPES if any(data == shape for _, data in ratios)]
@@ -49,9 +82,10 @@ def updated(readme: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}" if value < 10 else f"{value:.1f}"
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
 
 
 if __name__ == "__main__":
     file = ROOT / "README.md"
     file.write_text(updated(file.read_text("utf-8")), "utf-8")
+    (ROOT / "docs" / "results.md").write_text(results(), "utf-8")

@@ -79,6 +79,7 @@ def _roll(name: str, model: str, file: Path, minutes: float, keys: str, publishe
         seconds=round(seconds),
         command=_command(),
         split=PARTS,
+        augmentation=f"transposed by up to {trained.codec.transpose} while training",
         steps="T - 1 of each piece, mean over all steps of all pieces",
         all_T_steps=found["all T steps, nats per step"],
     )
