@@ -1,0 +1,122 @@
+"""Quality of `unspool train sentiment` with its default settings.
+
+    python -m benchmarks.quality.sentiment ROW [--minutes M] [--data FOLDER]
+
+Rows: sst5 (three seeds, each so many minutes), alexa (five folds, which share the minutes). Models are kept in `models/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import lzma
+import re
+import shutil
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import unspool
+from benchmarks.record import record
+from unspool.errors import extra
+from unspool.scoring.rating import confusion, kappa, paired_bootstrap
+
+MODELS = Path("models")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row", choices=list(ROWS))
+    parser.add_argument("--minutes", type=float, help="of training; the default is the row's own")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    given = parser.parse_args()
+    MODELS.mkdir(exist_ok=True)
+    row, minutes = ROWS[given.row]
+    row(given.data / "sentiment", given.minutes or minutes)
+
+
+def sst5(data: Path, minutes: float) -> None:
+    trees = _read(data / "sst5_trees/fiveclass_train.txt.xz")
+    train, test = MODELS / "sst5-train.txt", MODELS / "sst5-test.txt"
+    train.write_text(re.sub(r"\((\d) ", lambda m: f"({int(m[1]) + 1} ", trees), "utf-8")  # labels from 1, as the test file has them
+    test.write_text(_read(data / "sst5/sst_dev.txt.xz"), "utf-8")
+    found: list[dict[str, Any]] = []
+    began = time.monotonic()
+    for seed in range(3):
+        model = unspool.train("sentiment", train, _fresh(f"sst5-{seed}"), budget=f"{minutes}m", seed=seed)
+        found.append(model.evaluate([test]))
+        print(json.dumps(found[-1], indent=1), file=sys.stderr)
+    facts = {
+        "seconds": round(time.monotonic() - began),
+        "command": _command(),
+        "seeds": 3,
+        "split": "test: the dev file; validation: a seeded tenth of the training sentences; phrases of the training trees are used",
+    }
+    for measure, key, unit, times, better in (
+        ("accuracy %", "accuracy", "%", 100, "higher"),
+        ("mean absolute error", "mean absolute error", "", 1, "lower"),
+    ):
+        values = [times * f[key] for f in found]
+        others = {name: times * found[0]["baselines"][f"{name}, {key}"] for name in ("majority", "tf-idf and logistic regression")}
+        published = {"BiLSTM + GloVe (published)": 49.1, "RNTN (published)": 45.7} if unit else {}
+        value = statistics.mean(values)
+        record(
+            "sentiment", "sentiment/sst5", measure, value, better, baselines=others | published, unit=unit, values=values, **facts
+        )
+
+
+def alexa(data: Path, minutes: float) -> None:
+    rows = list(csv.DictReader(_read(data / "alexa_reviews/amazon_alexa_dev.tsv.xz").splitlines(), delimiter="\t"))
+    texts, ratings = [row["verified_reviews"] for row in rows], np.array([int(row["rating"]) for row in rows])
+    order = np.random.default_rng(0).permutation(len(rows))
+    ours, theirs = np.zeros(len(rows), int), np.zeros(len(rows), int)
+    began = time.monotonic()
+    for fold in range(5):
+        test, train = order[fold::5], np.concatenate([order[k::5] for k in range(5) if k != fold])
+        file = MODELS / "alexa-train.csv"
+        with file.open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows([("review", "rating"), *((texts[i], ratings[i]) for i in train)])
+        model: Any = unspool.train("sentiment", file, _fresh(f"alexa-{fold}"), budget=f"{minutes * 12}s")
+        ours[test] = [int(r.rating) for r in model.predict([texts[i] for i in test], explain=False)]
+        theirs[test] = _tfidf([texts[i] for i in train], ratings[train], [texts[i] for i in test])
+    mine, other = (kappa(confusion(ratings - 1, answers - 1, 5)) for answers in (ours, theirs))
+    chance = paired_bootstrap(ours - 1, theirs - 1, ratings - 1, 5)
+    facts = {"seconds": round(time.monotonic() - began), "command": _command(), "paired_bootstrap_p": chance}
+    facts["split"] = "five folds of a seeded permutation, each model's validation part inside its own training part"
+    others = {"tf-idf and logistic regression, its C and class weights chosen inside each fold": other}
+    record("sentiment", "sentiment/alexa_reviews", "QWK", mine, "higher", baselines=others, **facts)
+
+
+def _tfidf(texts: list[str], ratings: np.ndarray, test: list[str]) -> np.ndarray:
+    """The answers of a TF-IDF model whose C and class weights are the best of an inner cross-validation by kappa."""
+    select, metrics = extra("sklearn.model_selection", "sentiment"), extra("sklearn.metrics", "sentiment")
+    vectors = extra("sklearn.feature_extraction.text", "sentiment").TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    regression = extra("sklearn.linear_model", "sentiment").LogisticRegression(max_iter=2000)
+    grid = {"C": [0.3, 1, 3, 10, 30, 100], "class_weight": [None, "balanced"]}
+    score = metrics.make_scorer(metrics.cohen_kappa_score, weights="quadratic")
+    found = select.GridSearchCV(regression, grid, scoring=score, cv=4).fit(vectors.fit_transform(texts), ratings)
+    return found.predict(vectors.transform(test))
+
+
+def _read(file: Path) -> str:
+    return lzma.decompress(file.read_bytes()).decode()
+
+
+def _fresh(name: str) -> Path:
+    shutil.rmtree(MODELS / name, ignore_errors=True)
+    return MODELS / name
+
+
+def _command() -> str:
+    return " ".join(["python -m benchmarks.quality.sentiment", *sys.argv[1:]])
+
+
+ROWS = {"sst5": (sst5, 8), "alexa": (alexa, 5)}
+
+if __name__ == "__main__":
+    main()
