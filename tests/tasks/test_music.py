@@ -106,7 +106,7 @@ def test_no_event_is_invalid_and_lengths_are_kept(model):
 
 
 def test_what_was_learned_by_heart_is_called_copied(model, folder):
-    from unspool.tasks.music_model import Piece
+    from unspool.tasks.music_pieces import Piece
 
     source = next(raw for _, raw in MidiFiles([folder / "pieces"]))
     higher = source.copy().shift_pitch(1)

@@ -9,67 +9,66 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your data: unspool train TASK DATA... -o MODEL")
 
+# What every task has.
 Data = Annotated[list[Path], typer.Argument(help="Files or folders to learn from.", show_default=False)]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")]
+Valid = Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")]
+Budget = Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: the task's, minutes]")]
+Epochs = Annotated[float | None, typer.Option(help="Or how often to go through the data.")]
+CellName = Annotated[str | None, typer.Option("--cell", help="rnn, gru or lstm [default: lstm]")]
+Hidden = Annotated[int | None, typer.Option(help="Size of a layer [default: the task's]")]
+Layers = Annotated[int | None, typer.Option(help="How many [default: 1]")]
+Dropout = Annotated[float | None, typer.Option(help="[default: by the size of the data]")]
+Rate = Annotated[float | None, typer.Option("--learning-rate", help="At the start.")]
+Seed = Annotated[int | None, typer.Option(help="[default: 0]")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")]
+Init = Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="More options, in a TOML or JSON file.")]
+Json = Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")]
 
 
 @app.command("text")
 def text(
     data: Data,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
-    ] = None,
-    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")] = None,
-    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 30m]")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
     documents: Annotated[bool, typer.Option("--documents", help="Each line is a text of its own [default: guessed]")] = False,
     running: Annotated[bool, typer.Option("--running", help="The files are one long text [default: guessed]")] = False,
     unit: Annotated[str | None, typer.Option(help="characters, words or subwords [default: auto]")] = None,
     normalise: Annotated[str | None, typer.Option(help="tweets: lower case; links, names, numbers as single symbols.")] = None,
     column: Annotated[str | None, typer.Option(help="Column of a CSV or JSONL file [default: guessed]")] = None,
-    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
-    hidden: Annotated[int | None, typer.Option(help="Size of a layer [default: 512]")] = None,
-    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
-    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
-    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
-    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
 ) -> None:
     """A language model of tweets, titles, novels, plays, code ... that writes more of the same."""
+    given = locals()
     from unspool.errors import ConfigError
 
     if documents and running:
         raise ConfigError("--documents and --running exclude each other; leave both out to have it guessed")
-    flags = {
-        "corpus": "documents" if documents else "running" if running else None,
-        "budget": budget,
-        "epochs": epochs,
-        "unit": unit,
-        "normalise": normalise,
-        "column": column,
-        "cell": cell,
-        "hidden": hidden,
-        "layers": layers,
-        "dropout": dropout,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "device": device,
-    }
-    run("text", data, output, valid or [], resume, init, config, json, flags)
+    corpus = "documents" if documents else "running" if running else None
+    run("text", {**given, "documents": None, "running": None, "corpus": corpus})
 
 
 @app.command("music")
 def music(
     data: Data,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
-    ] = None,
-    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: some of the pieces]")] = None,
-    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 15m]")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
     representation: Annotated[
         str | None,
         typer.Option(help="events (notes with durations), notebook (notes and chords, no rhythm) or roll [default: auto]"),
@@ -80,45 +79,29 @@ def music(
     transpose: Annotated[
         int | None, typer.Option(help="Semitones by which pieces may be moved while training [default: auto]")
     ] = None,
-    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
-    hidden: Annotated[int | None, typer.Option(help="Size of a layer [default: 512]")] = None,
-    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
-    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
-    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
-    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
 ) -> None:
     """A model of folders of MIDI files, or of arrays of piano rolls (.mat, .npz, .json), that writes more such music."""
-    flags = {
-        "budget": budget,
-        "epochs": epochs,
-        "representation": representation,
-        "keys": keys,
-        "transpose": transpose,
-        "cell": cell,
-        "hidden": hidden,
-        "layers": layers,
-        "dropout": dropout,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "device": device,
-    }
-    run("music", data, output, valid or [], resume, init, config, json, flags)
+    run("music", locals())
 
 
 @app.command("sentiment")
 def sentiment(
     data: Data,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
-    ] = None,
-    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: some of the texts]")] = None,
-    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 8m]")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the text [default: guessed]")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the label [default: guessed]")] = None,
     unit: Annotated[str | None, typer.Option(help="words, subwords or characters [default: words]")] = None,
@@ -127,39 +110,21 @@ def sentiment(
     ] = None,
     pooling: Annotated[str | None, typer.Option(help="last, mean, max or attention [default: max]")] = None,
     class_weights: Annotated[bool, typer.Option("--class-weights", help="Rare classes count as much as frequent ones.")] = False,
-    encoder: Annotated[Path | None, typer.Option(help="A model of `unspool train text` to start from.")] = None,
-    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
-    hidden: Annotated[int | None, typer.Option(help="Size of a layer, in each direction [default: 192]")] = None,
-    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
-    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
-    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
-    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+    encoder: Annotated[str | None, typer.Option(help="A model of `unspool train text` to start from.")] = None,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
 ) -> None:
     """A model that rates texts: tables with a text and a label, fastText lines, or trees with labelled phrases."""
-    flags = {
-        "budget": budget,
-        "epochs": epochs,
-        "text_column": text_column,
-        "label_column": label_column,
-        "unit": unit,
-        "head": head,
-        "pooling": pooling,
-        "class_weights": class_weights or None,
-        "encoder": str(encoder) if encoder else None,
-        "cell": cell,
-        "hidden": hidden,
-        "layers": layers,
-        "dropout": dropout,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "device": device,
-    }
-    run("sentiment", data, output, valid or [], resume, init, config, json, flags)
+    run("sentiment", locals())
 
 
 @app.command("translation")
@@ -167,74 +132,51 @@ def translation(
     data: Data,
     source: Annotated[str, typer.Option(help="The language translated from; the ending of its files, as de of train.de")],
     target: Annotated[str, typer.Option(help="The language translated to.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")
-    ] = None,
-    valid: Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: some of the pairs]")] = None,
-    budget: Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: 30m]")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Or how often to go through the data.")] = None,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
     swapped: Annotated[bool, typer.Option("--swapped", help="In files with a tab between, the target stands first.")] = False,
     unit: Annotated[str | None, typer.Option(help="subwords or words [default: subwords]")] = None,
     stopping: Annotated[str | None, typer.Option(help="What the best model is chosen by: loss or bleu [default: loss]")] = None,
-    cell: Annotated[str | None, typer.Option(help="rnn, gru or lstm [default: lstm]")] = None,
-    hidden: Annotated[int | None, typer.Option(help="Size of a layer [default: 512]")] = None,
-    layers: Annotated[int | None, typer.Option(help="How many [default: 1]")] = None,
-    dropout: Annotated[float | None, typer.Option(help="[default: by the size of the data]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At the start.")] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: auto]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
-    init: Annotated[Path | None, typer.Option(help="A trained model to start from, with new data.")] = None,
-    config: Annotated[Path | None, typer.Option(help="More options, in a TOML or JSON file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Progress as JSON lines, on standard output.")] = False,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
 ) -> None:
     """A translation model, from parallel files (x.de x.en), texts with a tab between, or gettext catalogues (.po)."""
-    flags = {
-        "source": source,
-        "target": target,
-        "budget": budget,
-        "epochs": epochs,
-        "swapped": swapped or None,
-        "unit": unit,
-        "stopping": stopping,
-        "cell": cell,
-        "hidden": hidden,
-        "layers": layers,
-        "dropout": dropout,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "device": device,
-    }
-    run("translation", data, output, valid or [], resume, init, config, json, flags)
+    run("translation", locals())
 
 
-def run(
-    task: str,
-    data: list[Path],
-    output: Path | None,
-    valid: list[Path],
-    resume: bool,
-    init: Path | None,
-    config: Path | None,
-    json: bool,
-    flags: dict[str, Any],
-) -> None:
-    """Trains, and says what to do next. Shared by the tasks' commands."""
+def run(task: str, given: dict[str, Any]) -> None:
+    """Trains with what a task's command was given, and says what to do next."""
     import sys
 
     from unspool.tasks.task import read_config
     from unspool.tasks.verbs import train
     from unspool.training import Progress
 
-    options = {**(read_config(config) if config else {}), **{k: v for k, v in flags.items() if v is not None}}
+    data, output, valid, resume, init, config, json = (
+        given.pop(name) for name in ("data", "output", "valid", "resume", "init", "config", "json")
+    )
+    flags = {name: value for name, value in given.items() if value is not None and value is not False}
+    options = {**(read_config(config) if config else {}), **flags}
     progress = Progress("json", sys.stdout) if json else Progress()
-    model = train(task, data, output, valid=valid, resume=resume, init=init, progress=progress, **options)
+    model = train(task, data, output, valid=valid or (), resume=resume, init=init, progress=progress, **options)
     folder, ended = model.folder.path, model.metrics["ended"]
     if ended == "interrupted":
         progress.say(f"stopped; the best model so far is in {folder}. To go on, give the same command with --resume")
         raise typer.Exit(130)
-    verb = "generate" if model.task in ("text", "music") else "predict"
-    argument = " 'a text'" if verb == "predict" else ""
+    verb = "generate" if task in ("text", "music") else "predict"
     progress.say(
-        f"the model is in {folder}. Next:\n  unspool {verb} {folder}{argument}\n  unspool evaluate {folder} FILE", model=str(folder)
+        f"the model is in {folder}. Next:\n  unspool {verb} {folder}{'' if verb == 'generate' else ' INPUT'}\n"
+        f"  unspool evaluate {folder} FILE",
+        model=str(folder),
     )

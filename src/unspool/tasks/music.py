@@ -17,11 +17,11 @@ from unspool.codecs.rolls import RollCodec
 from unspool.errors import ConfigError, DataError
 from unspool.models import OneToMany
 from unspool.scoring.baselines import Baselines
-from unspool.scoring.music import signature
 from unspool.scoring.rolls import RollBaselines
 from unspool.tasks.music_config import MusicConfig, settle, transposition
 from unspool.tasks.music_data import Codec, EventPieces, RollPieces, Source, codec_of, split, store
 from unspool.tasks.music_model import MusicModel, baselines, build, pieces_of
+from unspool.tasks.music_pieces import signature_of
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import Likelihood, ModelFolder, Options, Pieces, Progress, pick_device
 
@@ -172,7 +172,7 @@ class _Job(Likelihood):
 
 def _signatures(codec: Codec, train: EventPieces | RollPieces) -> dict[str, np.ndarray]:
     """The training pieces' melodies and rhythms, so that a generated piece can be compared with them."""
-    texts = [signature(n.start, n.pitch) for n in (midi.notes(codec.decode(values)) for values in pieces_of(train))]
+    texts = [signature_of(midi.notes(codec.decode(values))) for values in pieces_of(train)]
     codes = np.array([ord(c) for text in texts for c in text], np.uint16)
     return {"training.notes": codes, "training.ends": np.cumsum([len(text) for text in texts]).astype(np.int64)}
 

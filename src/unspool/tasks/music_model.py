@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +24,21 @@ from unspool.models import NADE, Bernoulli, Categorical, OneToMany
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import longest_copies
 from unspool.scoring.metrics import bits, perplexity
-from unspool.scoring.music import histograms, key_of, overlap, signature, stuck
+from unspool.scoring.music import stuck
 from unspool.scoring.rolls import RollBaselines
 from unspool.tasks.music_config import MusicConfig
 from unspool.tasks.music_data import Codec, EventPieces, RollPieces, Source, codec_of, store
+from unspool.tasks.music_pieces import Piece, deliver, facts_of, overlaps, signature_of
 from unspool.tasks.task import Trained, configure
 from unspool.training import Likelihood, ModelFolder, Pieces, pick_device
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["MusicModel", "Piece", "baselines", "build"]
+__all__ = ["MusicModel", "baselines", "build", "pieces_of"]
 
 LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
 MOST_EVENTS = 200  # of a bar: what has more will not end
 OWN = 1.0  # what the model's own answer weighs beside the cache: music repeats itself to the note
 OVERLAP = 16  # pieces drawn to compare with a corpus
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A generated piece: its score, whether it ended by itself, the values it was decoded from, and facts about its notes."""
-
-    score: Score
-    ended: bool
-    values: np.ndarray = field(repr=False)
-    given: Notes | None = None  # those of the prompt
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, sounding: float = 4.0) -> OneToMany:
@@ -155,8 +144,8 @@ class MusicModel(Trained):
         drawn = [midi.notes(piece.score) for piece in self.generate(OVERLAP)]
         halves = real[::2], real[1::2]
         return {
-            f"overlap with {OVERLAP} generated pieces": _overlaps(drawn, real),
-            "overlap of the one half of the data with the other": _overlaps(*halves) if halves[1] else {},
+            f"overlap with {OVERLAP} generated pieces": overlaps(drawn, real),
+            "overlap of the one half of the data with the other": overlaps(*halves) if halves[1] else {},
         }
 
     def score(self, paths: Sequence[str | Path]) -> list[dict[str, float]]:
@@ -291,27 +280,9 @@ class MusicModel(Trained):
         return found._replace(start=found.start - prompt * STEP + end)
 
     def _facts(self, pieces: list[Piece], compare: Sequence[str | Path] | None) -> list[Piece]:
-        found = [midi.notes(piece.score) for piece in pieces]
-        corpus = list(self._signatures())
-        if compare:
-            corpus += [_signature(midi.notes(score)) for _, score in MidiFiles(compare)]
-        copies = longest_copies([_signature(notes) for notes in found], corpus)
-        facts = []
-        for piece, notes, copy in zip(pieces, found, copies, strict=True):
-            facts.append(
-                {
-                    "notes": notes.size,
-                    "quarter notes": round(float((notes.start + notes.duration).max(initial=0.0)), 2),
-                    "key": key_of(notes.pitch, notes.duration),
-                    "range": f"{midi.pitch_name(notes.pitch.min())} to {midi.pitch_name(notes.pitch.max())}"
-                    if notes.size
-                    else "none",
-                    "longest run of notes copied": copy.length + 1 if copy.length else 0,
-                    "stuck": self.stuck(piece.values),
-                    "ended by itself": piece.ended,
-                }
-            )
-        return [Piece(p.score, p.ended, p.values, p.given, f) for p, f in zip(pieces, facts, strict=True)]
+        corpus = [*self._signatures(), *(signature_of(midi.notes(score)) for _, score in (MidiFiles(compare) if compare else ()))]
+        copies = longest_copies([signature_of(midi.notes(piece.score)) for piece in pieces], corpus)
+        return [replace(p, facts=facts_of(p, copy, self.stuck(p.values))) for p, copy in zip(pieces, copies, strict=True)]
 
     def stuck(self, values: np.ndarray) -> bool:
         """Whether a piece repeats itself more than four times running, as `scoring.music.stuck` has it."""
@@ -330,64 +301,9 @@ class MusicModel(Trained):
 
     def deliver(self, samples: Sequence[Piece], output: Path | None = None, as_json: bool = False) -> str:
         """Writes each piece as MIDI, sound, picture and JSON, named after `output`, and says where and what it is."""
-        output = output or _unused(Path("piece.mid"))
-        lines = []
-        for number, piece in enumerate(samples, 1):
-            stem = output.with_suffix("") if len(samples) == 1 else output.with_name(f"{output.stem}-{number}")
-            files = self._write(piece, stem)
-            if as_json:
-                lines.append(json.dumps({"files": files, **piece.facts}, ensure_ascii=False))
-            else:
-                facts = ", ".join(f"{name}: {value}" for name, value in piece.facts.items())
-                lines.append(f"{' '.join(files)}\n    {facts}")
-        return "\n".join(lines)
-
-    def _write(self, piece: Piece, stem: Path) -> list[str]:
-        from unspool.codecs.rollpicture import write_picture
-        from unspool.codecs.sound import synthesize, write_wav
-
-        notes, score = midi.notes(piece.score), piece.score
-        quarter = score.ticks_per_quarter
-        tempos = [(t.time / quarter, float(t.qpm)) for t in score.tempos]
-        files = {ending: f"{stem}.{ending}" for ending in ("mid", "wav", "png", "json")}
-        try:
-            score.dump_midi(files["mid"])
-            write_wav(files["wav"], synthesize(notes, tempos))
-            title = f"{piece.facts.get('notes', notes.size)} notes, {piece.facts.get('key', '')}"
-            write_picture(files["png"], notes, title, midi.bar_lines(score), piece.given)
-            facts = {
-                **piece.facts,
-                "tempos": tempos,
-                "time signatures": [(s.time / quarter, s.numerator, s.denominator) for s in score.time_signatures],
-                "notes given": piece.given.size if piece.given else 0,
-                "fields": list(Notes._fields),
-                "music": [list(note) for note in zip(*(column.tolist() for column in notes), strict=True)],
-            }
-            Path(files["json"]).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
-        except (OSError, RuntimeError) as error:
-            raise DataError(f"cannot write {stem}.*: {getattr(error, 'strerror', None) or error}; choose another -o") from error
-        return list(files.values())
+        return deliver(samples, output, as_json)
 
 
 def pieces_of(pieces: EventPieces | RollPieces) -> Iterator[np.ndarray]:
     """Each piece's values, without its end."""
     return iter(pieces) if isinstance(pieces, RollPieces) else (ids[:-1] for ids in pieces.corpus)
-
-
-def _signature(notes: Notes) -> str:
-    return signature(notes.start, notes.pitch)
-
-
-def _overlaps(one: Sequence[Notes], other: Sequence[Notes]) -> dict[str, float]:
-    def of(pieces: Sequence[Notes]) -> dict[str, np.ndarray]:
-        parts = [histograms(p.duration, p.pitch) for p in pieces if p.size]
-        return {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]} if parts else {}
-
-    a, b = of(one), of(other)
-    return {name: overlap(a[name], b[name]) for name in a.keys() & b.keys()}
-
-
-def _unused(path: Path) -> Path:
-    """The path, numbered if it is taken."""
-    names = (path.with_stem(f"{path.stem}{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
-    return next(name for name in names if not name.exists())
