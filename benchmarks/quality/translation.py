@@ -1,0 +1,255 @@
+"""Quality and speed of `unspool train translation` with its default settings.
+
+    python -m benchmarks.quality.translation ROW [--minutes M] [--data FOLDER]
+
+Rows: de-en, en-de, tatoeba, beam (after de-en) and training. Models are kept in `models/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import lzma
+import shutil
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import unspool
+from benchmarks.record import record
+from unspool.decoding.beam import beam_search
+from unspool.models import EncoderDecoder, Memory
+from unspool.sequences import Sequences
+from unspool.tasks.translation_model import build
+from unspool.training import Pairs
+from unspool.vocabulary import Vocabulary
+
+MODELS = Path("models")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row", choices=list(ROWS))
+    parser.add_argument("--minutes", type=float, help="of training; the default is the row's own")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    given = parser.parse_args()
+    MODELS.mkdir(exist_ok=True)
+    row, minutes = ROWS[given.row]
+    row(given.data / "translation", given.minutes or minutes)
+
+
+def german_english(data: Path, minutes: float) -> None:
+    _multi30k(data, minutes, "de", "en", {"LSTM + SentencePiece (published)": 33.5})
+
+
+def english_german(data: Path, minutes: float) -> None:
+    _multi30k(data, minutes, "en", "de", {"recurrent models (published), about": 33.0})
+
+
+def _multi30k(data: Path, minutes: float, source: str, target: str, published: dict[str, float]) -> None:
+    folder = data / "multi30k"
+    model, seconds = _train(f"{source}-{target}", _both(folder, "train"), minutes, source, target, valid=_both(folder, "val"))
+    found = model.evaluate(_both(folder, "test_2016_flickr"))
+    print(json.dumps(found, indent=1, ensure_ascii=False), file=sys.stderr)
+    record(
+        "translation",
+        f"translation/multi30k {source}→{target}, test 2016 Flickr",
+        "BLEU",
+        found["BLEU"],
+        "higher",
+        baselines={k.removesuffix(", BLEU"): v for k, v in found["baselines"].items() if k.endswith("BLEU")} | published,
+        seconds=round(seconds),
+        command=_command(),
+        split="train, val (which only stops training) and test_2016_flickr as published, raw text, cased",
+        signature=found["BLEU signature"],
+        chrF=found["chrF"],
+        warnings=found["warnings"],
+    )
+
+
+def _both(folder: Path, name: str) -> list[Path]:
+    """The German and the English file, unpacked, since endings name the language."""
+    files = []
+    for language in ("de", "en"):
+        file = MODELS / f"multi30k-{name}.{language}"
+        file.write_bytes(gzip.decompress((folder / f"{name}.{language}.gz").read_bytes()))
+        files.append(file)
+    return files
+
+
+def tatoeba(data: Path, minutes: float) -> None:
+    lines = lzma.decompress((data / "tatoeba_eng_deu/deu.txt.xz").read_bytes()).decode().splitlines()[1:]
+    sources = sorted({line.split("\t")[0] for line in lines})
+    chosen = np.random.default_rng(0).random(len(sources)) < 0.05
+    held = {source for source, is_test in zip(sources, chosen, strict=True) if is_test}  # pairs of one source stay together
+    files = []
+    for name in ("train", "test"):
+        files.append(MODELS / f"tatoeba-{name}.tsv")
+        part = [line for line in lines if (line.split("\t")[0] in held) == (name == "test")]
+        files[-1].write_text("\n".join(part) + "\n", "utf-8")
+    model, seconds = _train("tatoeba", files[:1], minutes, "en", "de", unit="words")
+    found = model.evaluate(files[1:])
+    print(json.dumps(found, indent=1, ensure_ascii=False), file=sys.stderr)
+    record(
+        "translation",
+        "translation/tatoeba_eng_deu, plain words",
+        "BLEU",
+        found["BLEU"],
+        "higher",
+        baselines={k.removesuffix(", BLEU"): v for k, v in found["baselines"].items() if k.endswith("BLEU")},
+        settings="default, --unit words",
+        seconds=round(seconds),
+        command=_command(),
+        split="test: the pairs of a seeded 5 % of the English sentences",
+        signature=found["BLEU signature"],
+        chrF=found["chrF"],
+    )
+
+
+class _Peer(nn.Module):
+    """The same network out of torch.nn: LSTMs, linear layers, the same weights."""
+
+    def __init__(self, model: EncoderDecoder):
+        super().__init__()
+        self.source, self.target, self.head, self.attention, self.bridge = (
+            getattr(model, name) for name in ("source", "target", "head", "attention", "bridge")
+        )
+        self.encoder, self.decoder = model.encoder.to_torch(), model.decoder.to_torch()
+
+    def encode(self, batch: Sequences) -> Memory:
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.source(batch.values), batch.lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        y, state = self.encoder(packed)
+        outputs, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
+        first = tuple(torch.tanh(bridge(torch.cat([s[0], s[1]], 1)))[None] for bridge, s in zip(self.bridge, state, strict=True))
+        inside = torch.arange(outputs.shape[1]) < batch.lengths[:, None]
+        return Memory(outputs, inside, first)
+
+    def loss(self, batch: Any, smoothing: float) -> Tensor:
+        memory = self.encode(batch.source)
+        h, _ = self.decoder(self.target(batch.inputs), memory.state)
+        h, _ = self.attention(h, memory.outputs, memory.inside)
+        logits = self.head(h[batch.inside])
+        return F.cross_entropy(logits, batch.targets[batch.inside], label_smoothing=smoothing)
+
+
+class _PeerWriter:
+    """Its decoder in the middle of writing, the memory repeated for each beam."""
+
+    def __init__(self, peer: _Peer, memory: Memory, beams: int):
+        self.peer, self.beams = peer, beams
+        self.outputs, self.inside = (m.repeat_interleave(beams, 0) for m in memory[:2])
+        self.state = tuple(s.repeat_interleave(beams, 1) for s in memory.state)
+
+    def step(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        h, self.state = self.peer.decoder(self.peer.target(ids.flatten())[:, None], self.state)
+        h, weights = self.peer.attention(h, self.outputs, self.inside)
+        return self.peer.head(h[:, 0]).unflatten(0, ids.shape), weights[:, 0].unflatten(0, ids.shape)
+
+    def choose(self, inputs: Tensor, beams: Tensor) -> None:
+        rows = (inputs[:, None] * self.beams + beams).flatten()
+        self.outputs, self.inside = self.outputs[rows], self.inside[rows]
+        self.state = tuple(s[:, rows] for s in self.state)
+
+
+@torch.inference_mode()
+def beam(data: Path, minutes: float) -> None:
+    model: Any = unspool.load(MODELS / "de-en")
+    texts = (MODELS / "multi30k-test_2016_flickr.de").read_text("utf-8").splitlines()[:1000]
+    ids = sorted((model.codecs.source.encode(text) for text in texts), key=len)
+    batches = [Sequences.collate(ids[at : at + 64]) for at in range(0, len(ids), 64)]
+    peer = _Peer(model.model).eval()
+    options = {"begin": Vocabulary.begin, "end": Vocabulary.end, "forbidden": (0, 1, 2), "beams": 5}
+
+    def run(net: Any, writer: Any) -> list[list[int]]:
+        return [h[0].ids for b in batches for h in beam_search(writer(net.encode(b)), b.lengths * 2 + 10, **options)]
+
+    ways = {
+        "unspool": lambda: run(model.model, lambda m: model.model.write(m, 5)),
+        "torch.nn": lambda: run(peer, lambda m: _PeerWriter(peer, m, 5)),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    answers: dict[str, Any] = {}
+    for _ in range(3):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            answers[name] = way()
+            seconds[name].append(time.perf_counter() - began)
+    same = sum(a == b for a, b in zip(*answers.values(), strict=True))
+    rates = {name: len(texts) / statistics.median(s) for name, s in seconds.items()}
+    facts = {"command": _command(), "ratio": rates["unspool"] / rates["torch.nn"], "same_output": f"{same} of {len(texts)}"}
+    where = "beam 5, 1,000 sentences, two threads"
+    record(
+        "translation", where, "sentences a second", rates["unspool"], "higher", baselines={"torch.nn": rates["torch.nn"]}, **facts
+    )
+
+
+def training(data: Path, minutes: float) -> None:
+    model: Any = unspool.load(MODELS / "de-en")
+    from unspool.codecs.corpus import Corpus
+    from unspool.codecs.pairs import PairFiles
+
+    scratch = MODELS / "translation-speed"
+    scratch.mkdir(exist_ok=True)
+    pairs = list(PairFiles(_both(data / "multi30k", "train"), "de", "en"))[:6000]
+    codecs = model.codecs
+    source = Corpus(scratch, "s", len(codecs.source.vocabulary)).write(codecs.source.encode(p.source) for p in pairs)
+    target = Corpus(scratch, "t", len(codecs.target.vocabulary)).write(np.append(codecs.target.encode(p.target), 3) for p in pairs)
+    batches = list(Pairs(source, target, model.config.batch).epoch(0))[:12]
+    own = build(model.config, codecs, torch.device("cpu"), 0).eval()  # no dropout: torch's is another, and no part of the network
+    peer = _Peer(build(model.config, codecs, torch.device("cpu"), 0)).eval()
+    smoothing = model.config.label_smoothing
+
+    def ours(batch: Any) -> Tensor:
+        h, _ = own(own.encode(batch.source), batch.inputs)
+        return F.cross_entropy(own.head(h[batch.inside]), batch.targets[batch.inside], label_smoothing=smoothing)
+
+    ways = {"unspool": (own, ours), "torch.nn": (peer, lambda batch: peer.loss(batch, smoothing))}
+    optimizers = {name: torch.optim.AdamW(net.parameters(), fused=True) for name, (net, _) in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    count = sum(int(b.inside.sum()) for b in batches)
+    for _ in range(4):
+        for name, (_, loss) in ways.items():
+            began = time.perf_counter()
+            for batch in batches:
+                optimizers[name].zero_grad()
+                loss(batch).backward()
+                optimizers[name].step()
+            seconds[name].append(time.perf_counter() - began)
+    rates = {name: count / statistics.median(s[1:]) for name, s in seconds.items()}
+    facts = {"command": _command(), "ratio": rates["unspool"] / rates["torch.nn"]}
+    others = {"torch.nn": rates["torch.nn"]}
+    record("translation", "training", "target tokens a second", rates["unspool"], "higher", baselines=others, **facts)
+
+
+def _train(name: str, files: list[Path], minutes: float, source: str, target: str, **options: Any) -> tuple[Any, float]:
+    began = time.monotonic()
+    shutil.rmtree(MODELS / name, ignore_errors=True)
+    found: list[str | Path] = list(files)
+    model = unspool.train("translation", found, MODELS / name, budget=f"{minutes}m", source=source, target=target, **options)
+    return model, time.monotonic() - began
+
+
+def _command() -> str:
+    return " ".join(["python -m benchmarks.quality.translation", *sys.argv[1:]])
+
+
+ROWS = {
+    "de-en": (german_english, 30),
+    "en-de": (english_german, 30),
+    "tatoeba": (tatoeba, 10),
+    "beam": (beam, 3),
+    "training": (training, 3),
+}
+
+if __name__ == "__main__":
+    main()
