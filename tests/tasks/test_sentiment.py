@@ -77,6 +77,23 @@ def test_every_unit_and_pooling_is_trained(folder):
         unspool.train("sentiment", folder / "reviews.csv", folder / pooling, pooling=pooling, **{**QUICK, "epochs": 0.1})
 
 
+def test_it_may_start_from_a_language_model(folder, tmp_path):
+    with (folder / "reviews.csv").open() as file:
+        lines = [row["review"] for row in csv.DictReader(file)]
+    (tmp_path / "texts.txt").write_text("\n".join(lines))
+    options = {"hidden": 20, "embedding": 12, "layers": 2, "epochs": 0.2, "progress": "silent"}
+    text = unspool.train("text", tmp_path / "texts.txt", tmp_path / "lm", corpus="documents", subwords=330, **options)
+    quick = {k: v for k, v in QUICK.items() if k not in ("hidden", "embedding")} | {"epochs": 0.01, "learning_rate": 1e-9}
+    model = unspool.train("sentiment", folder / "reviews.csv", tmp_path / "m", encoder=str(tmp_path / "lm"), **quick)
+    assert (model.config.unit, model.config.hidden, model.config.layers) == ("subwords", 20, 2)
+    mine, theirs = model.model.state_dict(), text.model.state_dict()
+    for a, b in (("embed.weight", "embed.weight"), ("stack.stack.0.W", "stack.stack.0.W"), ("stack.stack.2.U", "stack.stack.1.U")):
+        assert np.allclose(mine[a], theirs[b], atol=1e-5), a
+    assert np.allclose(mine["stack.stack.2.W"][:, :, :20], theirs["stack.stack.1.W"], atol=1e-5)
+    with pytest.raises(ConfigError, match="is a sentiment model; an encoder is"):
+        unspool.train("sentiment", folder / "reviews.csv", tmp_path / "n", encoder=str(tmp_path / "m"), **quick)
+
+
 def test_classes_without_an_order(tmp_path):
     lines = [f"__label__{'cat' if i % 2 else 'dog'} the {'mouse' if i % 2 else 'bone'} is here {i}" for i in range(80)]
     (tmp_path / "pets.txt").write_text("\n".join(lines))
@@ -96,7 +113,9 @@ def test_phrases_go_where_their_tree_goes(tmp_path):
     held = {e.text.split()[0] for e in valid}
     assert 8 < len(held) < 30
     assert not any(set(e.text.split()) & held for e in train)
-    assert sum(e.part for e in train) == 4 * sum(not e.part for e in train)
+    parts = [(e.text, e.label) for e in train if e.part]
+    assert len(parts) == 1 + 3 * sum(not e.part for e in train)  # "and" but once
+    assert len(set(parts)) == len(parts)
     assert split.classes == ["0", "1", "2", "3", "4"]
 
 

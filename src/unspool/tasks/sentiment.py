@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,10 @@ class Sentiment(Task):
         stored: Mapping[str, Any] | None = None,
         init: Trained | None = None,
     ) -> Prepared:
+        encoder = _Encoder(config.encoder) if config.encoder and stored is None else None
+        config = encoder.adopted(config) if encoder else config
         split = _Split(data, valid, config)
-        codec = self._codec(config, split, stored, init)
+        codec = encoder.codec if encoder else self._codec(config, split, stored, init)
         train, held = (_Stored(scratch, name, codec, split) for name in ("train", "valid"))
         progress.say(f"read {split.files.report}" + (f"; for validation {split.held.report}" if split.held else ""))
         config = settle(config, texts=train.corpus.documents, ordered=split.ordered)
@@ -64,6 +66,8 @@ class Sentiment(Task):
         job = _Job(model, train, held, config, split)
         if isinstance(init, SentimentModel):
             init.transfer(model)
+        elif encoder:
+            encoder.start(model)
         facts = {
             "files": [str(p) for p in data],
             "classes": split.classes,
@@ -133,11 +137,48 @@ class _Split:
         if self.held is not None:
             yield from self.files if name == "train" else self.held
             return
-        rng, chosen = np.random.default_rng(self.seed), False
+        rng, chosen, seen = np.random.default_rng(self.seed), False, set[int]()
         for example in self.files:
             chosen = chosen if example.part else rng.random() < self.share
-            if chosen == (name == "valid") and not (chosen and example.part):
-                yield example
+            if chosen != (name == "valid") or (chosen and example.part):
+                continue
+            if example.part:  # short ones come again and again, and say nothing new
+                key = hash(example)
+                if key in seen:
+                    continue
+                seen.add(key)
+            yield example
+
+
+class _Encoder:
+    """A language model of `unspool train text` to start from: its codec, its embedding, its layers as those that read forwards."""
+
+    def __init__(self, path: str):
+        folder = ModelFolder(path)
+        stored = folder.config()
+        if stored.get("task") != "text":
+            raise ConfigError(f"{path} is a {stored.get('task')} model; an encoder is a model of unspool train text")
+        self.config = stored["config"]
+        if not self.config["embedding"]:
+            raise ConfigError(f"{path} reads one-hot symbols; an encoder needs an embedding")
+        self.codec = TextCodec.from_json(stored["codec"])
+        self.tensors = folder.load_tensors("model")[0]
+
+    def adopted(self, config: SentimentConfig) -> SentimentConfig:
+        """The network has the language model's shape."""
+        own = {name: self.config[name] for name in ("cell", "hidden", "layers", "embedding", "residual")}
+        return replace(config, unit=self.codec.unit, **own)
+
+    @torch.no_grad()
+    def start(self, model: ManyToOne) -> None:
+        """Copies the weights; of layers above the first only the part that reads what goes forwards."""
+        own = model.state_dict()
+        own["embed.weight"].copy_(self.tensors["embed.weight"])
+        for name, tensor in self.tensors.items():
+            if name.startswith("stack.stack."):
+                layer, kind = name.split(".")[2:]
+                target = own[f"stack.stack.{2 * int(layer)}.{kind}"]
+                target[tuple(slice(size) for size in tensor.shape)].copy_(tensor)
 
 
 @dataclass
