@@ -138,11 +138,11 @@ def notebook(data: Path, minutes: float) -> None:
 
 
 class _Scaled(torch.nn.Module):
-    """The notebook's input: the id of a symbol over the number of symbols, one number a step."""
+    """The notebook's input: the id of a symbol over the number of symbols that its pieces have, one number a step."""
 
     def __init__(self, symbols: int):
         super().__init__()
-        self.symbols = symbols
+        self.symbols = symbols  # the corpus's own come first in the vocabulary, its other keys behind them
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return (ids / self.symbols).unsqueeze(-1)
@@ -185,7 +185,8 @@ def _scaled_integers(model: Any, train: list[Path], test: list[Path], minutes: f
     inside = split(source, model.config.valid_share, model.config.seed)
     symbols = len(model.codec.vocabulary)
     torch.manual_seed(0)
-    network = OneToMany(_Scaled(symbols), Recurrent("lstm", 1, 512, layers=3, dropout=0.3), _Dense(symbols))
+    most = max(int(ids.max()) for ids in source.encoded(model.codec, inside)) + 1
+    network = OneToMany(_Scaled(most), Recurrent("lstm", 1, 512, layers=3, dropout=0.3), _Dense(symbols))
     with tempfile.TemporaryDirectory() as scratch:
         own = _unmoved(model.codec)
         parts = (source.encoded(model.codec, inside), source.encoded(model.codec, ~inside), Source(test).encoded(model.codec))

@@ -9,7 +9,7 @@ import symusic
 
 from codecs_help import some
 from unspool.codecs.events import EventCodec
-from unspool.codecs.midi import merged, notes, score_of
+from unspool.codecs.midi import bar_lines, merged, notes, score_of
 from unspool.codecs.notebook import NotebookCodec, normal_order, symbols
 from unspool.codecs.rollpicture import write_picture
 from unspool.codecs.rolls import RollCodec, all_rolls, read_rolls
@@ -69,8 +69,17 @@ def test_events_take_what_the_corpus_has():
     assert walk(several, several.encode(band[0]))
 
 
-def test_random_walks_of_the_grammar_are_valid_music(events):
-    rng = np.random.default_rng(0)
+def rich():
+    """A codec with every kind of event, and so few keys that all may be struck at once."""
+    score = score_of(some((0, 1, 60, 80, 33), (0, 1, 36, 70, -1), (1, 1, 61, 90, 33), (1, 1, 61, 80, 56), (3, 1, 38, 80, -1)))
+    score.tempos = [symusic.Tempo(0, 90), symusic.Tempo(960, 140)]
+    score.time_signatures = [symusic.TimeSignature(0, 3, 4), symusic.TimeSignature(1440, 2, 4), symusic.TimeSignature(2400, 6, 8)]
+    return EventCodec(0).fit([score])
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+def test_random_walks_of_the_grammar_are_valid_music(events, kind):
+    rng, events = np.random.default_rng(0), rich() if kind == "rich" else events
     for _ in range(20):
         step, ids = events.grammar.start(), []
         while True:
@@ -80,9 +89,13 @@ def test_random_walks_of_the_grammar_are_valid_music(events):
             step.take(event)
             ids.append(event)
         assert events.errors(ids) == 0
-        found = notes(events.decode(ids))
-        assert found.size == int(events.grammar.ends(np.array(ids)).sum())  # every note came out, none fell on another
+        score = events.decode(ids)
+        found = notes(score)
+        assert found.size == int(events.grammar.ends(np.array(ids)).sum())  # every note came out
         assert (found.duration > 0).all()
+        assert len(set(zip(found.start, found.pitch, found.program, strict=True))) == found.size  # and none falls on another
+        bars = set(bar_lines(score))
+        assert all(s.time / score.ticks_per_quarter in bars for s in score.time_signatures)
 
 
 def test_the_grammar_shuts_out_what_is_wrong(events):
@@ -97,7 +110,6 @@ def test_the_grammar_shuts_out_what_is_wrong(events):
     assert not step.allowed[code["Pitch_60"]]  # struck twice
     assert step.allowed[code["Pitch_61"]]
     assert step.allowed[code["Position_47"]]
-    assert "Position_48" not in code or not step.allowed[code["Position_48"]]  # beyond the bar
     assert step.allowed[events.vocabulary.end]
     step.take(code["Pitch_61"])
     assert {name[i].split("_")[0] for i in np.flatnonzero(step.allowed)} == {"Duration"}
@@ -116,11 +128,44 @@ def test_transposed_events_are_the_events_of_the_transposed_piece(scores, events
         assert len(np.unique(moved)) == len(np.unique(events.encode(scores[0])))  # nothing was pressed together at the edge
 
 
+def test_a_place_lies_inside_its_bar():
+    codec = rich()
+    code = {n: i for i, n in enumerate(codec.vocabulary.symbols)}
+    for signature, places in (("3/4", 36), ("2/4", 24), ("6/8", 72)):
+        step = codec.grammar.start()
+        for event in ("Bar_None", f"TimeSig_{signature}"):
+            step.take(code[event])
+        assert step.allowed[code[f"Position_{places - 1}"]]
+        assert not any(step.allowed[i] for n, i in code.items() if n.startswith("Position_") and int(n[9:]) >= places)
+
+
+def test_drums_stay_what_they_are():
+    codec = rich()
+    names = codec.vocabulary.symbols
+    moved = codec.shifted(1)
+    assert all(moved[i] == i for i, name in enumerate(names) if name.startswith("PitchDrum"))
+    assert any(moved[i] != i for i, name in enumerate(names) if name.startswith("Pitch_"))
+    drums = score_of(some((0, 1, 36, 80, -1), (1, 1, 42, 80, -1)))
+    only = EventCodec().fit([drums])
+    found = notes(only.decode(only.encode(drums)))
+    assert found.program.tolist() == [-1, -1]
+    assert found.pitch.tolist() == [36, 42]
+
+
+def test_the_highest_keys_and_half_notes_as_beats():
+    high = EventCodec().fit([score_of(some((0, 1, 125, 80, 0)))])
+    assert high.facts["pitch_range"] == [119, 127]
+    slow = score_of(some(*((i / 4, 0.25, 60 + i, 80, 0) for i in range(8))))
+    slow.time_signatures = [symusic.TimeSignature(0, 2, 2)]
+    codec = EventCodec().fit([slow])
+    assert notes(codec.decode(codec.encode(slow))).start.tolist() == notes(slow).start.tolist()
+
+
 @pytest.mark.parametrize(
     ("rows", "signature", "sentence"),
     [
-        ([(0, 1, 5, 80, 0)], (4, 4), "pitches go from 5 to 5, and this model knows"),
-        ([(0, 1, 60, 80, 0)], (7, 8), "a time signature is 7/8, and this model knows 4/4"),
+        ([(0, 1, 5, 80, 0)], (4, 4), "has pitches that this model does not know; they go from 5 to"),
+        ([(0, 1, 60, 80, 0)], (7, 8), "has a time signature that this model does not know; 7/8, and it knows 4/4"),
     ],
 )
 def test_a_piece_outside_the_vocabulary_is_refused_with_a_reason(events, rows, signature, sentence):
@@ -177,7 +222,7 @@ def test_rolls_hold_the_keys_that_sound():
     again = notes(codec.decode(roll))
     assert again.start.tolist() == [0, 0.5]
     assert again.duration.tolist() == [1, 1]
-    with pytest.raises(DataError, match="the keys of a piano from 21 to 108"):
+    with pytest.raises(DataError, match="pitches that a piano has not; they go from 20 to 20, its from 21 to 108"):
         codec.encode(score_of(some((0, 1, 20, 80, 0))))
     with pytest.raises(DataError, match="no notes but drums"):
         codec.encode(score_of(some((0, 1, 36, 80, -1))))
@@ -206,6 +251,16 @@ def bad_arrays(folder):
     np.savez(folder / "objects.npz", a=np.array([{}], object))
     (folder / "text.npz").write_text("no zip")
     (folder / "text.mat").write_text("no matrix, but long enough to hold a header of a file " * 9)
+    (folder / "empty.mat").write_bytes(b"")
+    np.savez_compressed(folder / "damaged.npz", a=np.random.default_rng(0).random((40, 88)) < 0.1)
+    data = bytearray((folder / "damaged.npz").read_bytes())
+    data[len(data) // 2 - 40 : len(data) // 2] = b"x" * 40
+    (folder / "damaged.npz").write_bytes(bytes(data))
+    np.save(folder / "array.npy", np.zeros((5, 88)))
+    (folder / "array.npy").rename(folder / "array.npz")
+    (folder / "number.json").write_text("5")
+    (folder / "null.json").write_text('{"train": null}')
+    (folder / "infinite.json").write_text('{"train": [[[Infinity]]]}')
     (folder / "broken.json").write_text('{"train": [[')
     (folder / "flat.json").write_text('{"train": [60, 61]}')
     (folder / "high.json").write_text('{"train": [[[60], [300]]]}')
@@ -220,6 +275,12 @@ def bad_arrays(folder):
         ("objects.npz", "plain arrays"),
         ("text.npz", "plain arrays"),
         ("text.mat", "no MATLAB file"),
+        ("empty.mat", "no MATLAB file"),
+        ("damaged.npz", "plain arrays"),
+        ("array.npz", "plain arrays"),
+        ("number.json", "no lists of pieces"),
+        ("null.json", "no lists of pieces"),
+        ("infinite.json", "piece 1 is no list of steps"),
         ("broken.json", "is no JSON"),
         ("flat.json", "piece 1 is no list of steps"),
         ("high.json", r"has the pitches \[300\]"),

@@ -13,7 +13,8 @@ def generate(
     n: Annotated[int, typer.Option("-n", help="How many [default: 3 texts, 1 piece of music]", show_default=False)] = 0,
     prompt: Annotated[str | None, typer.Option(help="How each begins: a text; for music a MIDI file.")] = None,
     length: Annotated[
-        int | None, typer.Option(help="Characters at most [default: 280 for documents, else 500]; for music bars [default: 64]")
+        int | None,
+        typer.Option(help="Characters at most [default: 280 for documents, else 500]; for music bars [default: 64, of rolls 16]"),
     ] = None,
     temperature: Annotated[
         float | None,

@@ -38,25 +38,27 @@ class EventCodec:
 
     def fit(self, scores: Iterable[Score]) -> EventCodec:
         """Learns the vocabulary; DataError when there are no scores."""
-        low, high = 128, -1
+        low, high = 128, -1  # of what is no drum
         velocities, tempos, programs = np.zeros(128, np.int64), set[float](), np.zeros(129, np.int64)
         signatures = {(4, 4)}
         for score in scores:
             found = notes(score)
-            low, high = min(low, int(found.pitch.min())), max(high, int(found.pitch.max()))
+            pitch = found.pitch[found.program >= 0]
+            low, high = min(low, int(pitch.min(initial=128))), max(high, int(pitch.max(initial=-1)))
             velocities += np.bincount(found.velocity, minlength=128)
             programs += np.bincount(found.program + 1, minlength=129)
             tempos |= {round(t.qpm, 1) for t in score.tempos} or {120.0}
-            signatures |= {(s.numerator, s.denominator) for s in score.time_signatures}
-        if high < 0:
+            signatures |= {_metre(s) for s in score.time_signatures}
+        if not velocities.sum():
             raise DataError("there are no notes to learn from; give at least one MIDI file")
         melodic = programs[1:]
-        several = melodic.sum() > 0 and programs[0] + melodic[len(PIANOS) :].sum() > 0.05 * programs.sum()
+        several = programs[0] + melodic[len(PIANOS) :].sum() > 0.05 * programs.sum()
+        low, high = (low, high) if high >= 0 else (60, 60)
         used = [*([-1] if programs[0] else []), *np.flatnonzero(melodic).tolist()] if several else None
         self.velocity, self.tempo = int(velocities.argmax()), min(tempos)
         self._make(
             {
-                "pitch_range": [max(0, low - self.transpose), min(128, high + self.transpose + 1)],
+                "pitch_range": [max(0, low - self.transpose), min(127, high + self.transpose + 1)],
                 "velocities": bool((velocities > 0).sum() > 1),
                 "tempos": len(tempos) > 1,
                 "signatures": sorted(signatures),
@@ -87,7 +89,7 @@ class EventCodec:
             time_signature_range=denominators,
             use_programs=programs is not None,
             one_token_stream_for_programs=programs is not None,
-            use_pitchdrum_tokens=False,
+            use_pitchdrum_tokens=-1 in (programs or ()),  # of their own, since drums are not transposed
             **({"programs": programs} if programs is not None else {}),
         )
         self._tokenizer = miditok.REMI(config)
@@ -102,28 +104,33 @@ class EventCodec:
 
     def encode(self, score: Score) -> np.ndarray:
         """The ids (T,) of a score, without begin and end. DataError for what the vocabulary does not hold."""
-        self._check(score)
         score = score.copy() if self.facts["programs"] is not None else merged(score)
-        if not len(score.time_signatures):
-            score.time_signatures = [extra("symusic", "music").TimeSignature(0, 4, 4)]
+        kind = extra("symusic", "music").TimeSignature
+        score.time_signatures = [kind(s.time, *_metre(s)) for s in score.time_signatures] or [kind(0, 4, 4)]
+        self._check(score)
         found = self._tokenizer.encode(score, no_preprocess_score=False)
         ids = np.asarray((found[0] if isinstance(found, list) else found).ids, np.int64)
         return ids[: np.flatnonzero(self.grammar.ends(ids))[-1] + 1]  # what comes after the last note is not heard
 
     def _check(self, score: Score) -> None:
         found = notes(score)
-        low, high = int(found.pitch.min()), int(found.pitch.max())
+        pitch = found.pitch[found.program >= 0]
+        low, high = int(pitch.min(initial=self._low)), int(pitch.max(initial=self._high))
         if low < self._low or high > self._high:
             raise DataError(
-                f"the pitches go from {low} to {high}, and this model knows {self._low} to {self._high}; transpose the piece"
+                f"it has pitches that this model does not know; they go from {low} to {high}, its from {self._low} to {self._high}"
             )
         known = {tuple(s) for s in self.facts["signatures"]}
         for s in score.time_signatures:
             if (s.numerator, s.denominator) not in known:
                 names = ", ".join(f"{a}/{b}" for a, b in sorted(known))
-                raise DataError(f"a time signature is {s.numerator}/{s.denominator}, and this model knows {names}")
+                raise DataError(
+                    f"it has a time signature that this model does not know; {s.numerator}/{s.denominator}, and it knows {names}"
+                )
         if self.facts["programs"] is not None and (unknown := set(found.program.tolist()) - set(self.facts["programs"])):
-            raise DataError(f"it uses the instruments (programs) {sorted(unknown)}, and this model knows {self.facts['programs']}")
+            raise DataError(
+                f"it has instruments that this model does not know; programs {sorted(unknown)}, it knows {self.facts['programs']}"
+            )
 
     def decode(self, ids: Iterable[int]) -> Score:
         """The score of ids; begin, end and padding are silent, and so is a note whose events are not all there."""
@@ -160,7 +167,7 @@ class EventCodec:
         return self.shifted(shift, int(rng.integers(-1, 2)))
 
     def shifted(self, semitones: int, tempo: int = 0) -> np.ndarray:
-        """A table (V,) from ids to those some semitones higher and some tempo classes faster (what would leave the range stays)."""
+        """A table (V,) from ids to those some semitones higher and tempo classes faster, as far as the range goes; drums stay."""
         table = np.arange(len(self._names))
         for kind, by in (("Pitch_", semitones), ("Tempo_", tempo)):
             codes = np.array([code for code, name in enumerate(self._names) if name.startswith(kind)], np.int64)
@@ -184,6 +191,14 @@ class EventCodec:
         return codec
 
 
+def _metre(signature: Any) -> tuple[int, int]:
+    """A time signature with beats no longer than a quarter note, so that sixteenths have places: 2/2 is read as 4/4."""
+    numerator, denominator = int(signature.numerator), int(signature.denominator)
+    while denominator < 4:
+        numerator, denominator = 2 * numerator, 2 * denominator
+    return numerator, denominator
+
+
 class Grammar:
     """Which events may follow: MidiTok's graph of types, and beyond it that time goes forward within a bar, that a place lies
     inside its bar, that no key is struck twice at once, and that a piece ends after a whole note."""
@@ -197,10 +212,15 @@ class Grammar:
         self._after = {kind: np.isin(column, sorted(graph[kind] & types.keys())) for kind in types}
         self._end = SPECIAL.index("EOS")
         self._after["Duration"][self._end] = True
+        # A bar begins with its time signature, and a place in it with its notes, so each key and each change has one place alone.
+        self._after["TimeSig"] = np.isin(column, ["Position", "Bar"])
+        if "Tempo" in self._after:
+            self._after["Tempo"] &= column != "TimeSig"
         self._begin = column == "Bar"
         self._position = kinds.index("Position")
         self._positions = kinds.count("Position")
-        self._pitch = kinds.index("Pitch")
+        self.keys = {kind: kinds.count(kind) for kind in ("Pitch", "PitchDrum")}
+        self._programs = {value: code for code, (k, value) in enumerate(zip(kinds, self._value, strict=True)) if k == "Program"}
 
     def ends(self, ids: np.ndarray) -> np.ndarray:
         """True (T,) where a note is whole."""
@@ -240,7 +260,7 @@ class Walk:
             self._places = min(g._positions, numerator * BEAT)
         elif kind == "Program":
             self._program = g._value[event]
-        elif kind == "Pitch":
+        elif kind in g.keys:
             self._struck.setdefault(self._program, []).append(event)
         base = g._after.get(kind)
         if base is None:  # the end
@@ -248,7 +268,9 @@ class Walk:
         allowed = base.copy()
         allowed[g._position : g._position + self._place + 1] = False
         allowed[g._position + self._places : g._position + g._positions] = False
-        struck = self._struck.get(self._program)
-        if struck and kind != "Pitch":
-            allowed[struck] = False
+        for program, struck in self._struck.items():
+            if program == self._program or not program:
+                allowed[struck] = False
+            if program and len(struck) >= g.keys["PitchDrum" if program == "-1" else "Pitch"]:
+                allowed[g._programs[program]] = False
         self._allowed = allowed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from unspool.errors import DataError, did_you_mean, extra
 
-__all__ = ["ENDINGS", "MidiFiles", "MidiReport", "Notes", "Score", "merged", "notes", "read_midi", "score_of"]
+__all__ = ["ENDINGS", "MidiFiles", "MidiReport", "Notes", "Score", "merged", "named", "notes", "read_midi", "score_of"]
 
 Score = Any  # symusic.Score, its times in ticks
 
@@ -23,6 +23,7 @@ LONGEST = 100_000  # quarter notes: 14 hours at 120 a minute
 MOST_NOTES = 2_000_000
 SLOWEST, FASTEST = 10.0, 480.0  # quarter notes a minute
 PIANOS = range(8)
+NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 class Notes(NamedTuple):
@@ -54,11 +55,14 @@ class MidiReport:
     mended: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        parts = [f"{len(self.files):,} pieces, {self.notes:,} notes"]
-        for reason, names in self.skipped.items():
-            parts.append(f"skipped, {reason}: {', '.join(names[:5])}" + (f" and {len(names) - 5:,} more" if len(names) > 5 else ""))
-        parts += [f"{what}: {count:,}" for what, count in self.mended.items()]
-        return "; ".join(parts)
+        mended = [f"{what}: {count:,}" for what, count in self.mended.items()]
+        return "; ".join([f"{len(self.files):,} pieces, {self.notes:,} notes", *named(self.skipped), *mended])
+
+
+def named(skipped: Mapping[str, Sequence[str]]) -> list[str]:
+    """What was skipped, a sentence a reason."""
+    more = {reason: f" and {len(names) - 5:,} more" if len(names) > 5 else "" for reason, names in skipped.items()}
+    return [f"skipped, {reason}: {', '.join(names[:5])}{more[reason]}" for reason, names in skipped.items()]
 
 
 class MidiFiles:
@@ -196,7 +200,7 @@ def score_of(found: Notes, ticks: int = 480) -> Score:
 def continued(given: Score, more: Notes, like: Score) -> Score:
     """A score followed by more notes, its own kept exactly; behind its end the tempos and time signatures are those of `like`."""
     score, ticks = given.copy(), given.ticks_per_quarter
-    end = score.end()
+    end = max((note.time for track in score.tracks for note in track.notes), default=0)  # the last onset
     for track in score_of(more, ticks).tracks:
         track.name = "continued"
         score.tracks.append(track)
@@ -204,7 +208,7 @@ def continued(given: Score, more: Notes, like: Score) -> Score:
         for change in theirs:
             change = change.copy()
             change.time = round(change.time * ticks / like.ticks_per_quarter)
-            if change.time >= end:
+            if change.time > end:
                 mine.append(change)
     return score
 
@@ -221,4 +225,4 @@ def bar_lines(score: Score) -> list[float]:
 
 def pitch_name(pitch: int) -> str:
     """A pitch as a note with its octave, 60 as C4."""
-    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[int(pitch) % 12]}{int(pitch) // 12 - 1}"
+    return f"{NAMES[int(pitch) % 12]}{int(pitch) // 12 - 1}"

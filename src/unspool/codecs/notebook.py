@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from unspool.codecs.midi import Notes, Score, notes, score_of
+from unspool.codecs.midi import NAMES, Notes, Score, notes, pitch_name, score_of
 from unspool.errors import DataError
 from unspool.vocabulary import Vocabulary
 
 __all__ = ["NotebookCodec", "normal_order"]
 
-NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 TOGETHER = 1 / 24  # quarter notes between starts that count as one
 STEP = 0.5  # quarter notes from one symbol to the next, when written
 MIDDLE = 60  # the octave that chords are written in
@@ -98,7 +97,7 @@ def symbols(score: Score) -> list[str]:
 
 def _symbol(pitches: np.ndarray) -> str:
     if len(pitches) == 1:
-        return _name(int(pitches[0]))
+        return pitch_name(int(pitches[0]))
     return ".".join(map(str, normal_order({int(p) % 12 for p in pitches})))
 
 
@@ -107,10 +106,6 @@ def normal_order(classes: set[int]) -> list[int]:
     ordered = sorted(classes)
     turns = [ordered[i:] + ordered[:i] for i in range(len(ordered))]
     return min(turns, key=lambda t: ([(x - t[0]) % 12 for x in reversed(t[1:])][:1], [(x - t[0]) % 12 for x in t], t[0]))
-
-
-def _name(pitch: int) -> str:
-    return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def _pitch(symbol: str) -> int:
@@ -127,5 +122,5 @@ def _keys(symbol: str) -> list[int]:
 def _shifted(symbol: str, semitones: int) -> str:
     pitch = _pitch(symbol)
     if pitch >= 0:
-        return _name(min(max(pitch + semitones, 0), 127))
+        return pitch_name(min(max(pitch + semitones, 0), 127))
     return ".".join(map(str, normal_order({(int(c) + semitones) % 12 for c in symbol.split(".")})))

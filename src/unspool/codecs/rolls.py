@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ class RollCodec:
             raise DataError("it has no notes but drums; a roll holds the keys of a piano")
         low, high = int(found.pitch.min()), int(found.pitch.max())
         if low < LOWEST or high >= LOWEST + KEYS:
-            raise DataError(f"the pitches go from {low} to {high}, and the keys of a piano from {LOWEST} to {LOWEST + KEYS - 1}")
+            raise DataError(
+                f"it has pitches that a piano has not; they go from {low} to {high}, its from {LOWEST} to {LOWEST + KEYS - 1}"
+            )
         first = np.rint(found.start * self.steps).astype(int)
         last = np.maximum(np.rint((found.start + found.duration) * self.steps).astype(int), first + 1)
         roll = np.zeros((int(last.max()), KEYS), np.uint8)
@@ -111,7 +114,7 @@ def _checked(roll: Any, path: Path, part: str, index: int) -> Roll:
 def _mat(path: Path) -> dict[str, Sequence[Any]]:
     try:
         found = extra("scipy.io", "music").loadmat(path)
-    except (ValueError, OSError, NotImplementedError, TypeError, IndexError) as error:
+    except Exception as error:  # scipy's reader raises of everything on damaged files
         raise DataError(f"{path} is no MATLAB file of version 5 ({error}); fetch it again") from error
     return {part: list(found[f"{part}data"].ravel()) for part in PARTS if f"{part}data" in found}
 
@@ -120,7 +123,7 @@ def _npz(path: Path) -> dict[str, Sequence[Any]]:
     try:
         with np.load(path, allow_pickle=False) as found:
             arrays = {name: found[name] for name in sorted(found.files)}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, TypeError, AttributeError, zlib.error) as error:
         raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
     parts: dict[str, list[Any]] = {}
     for name, array in arrays.items():
@@ -134,7 +137,9 @@ def _json(path: Path) -> dict[str, Sequence[Any]]:
     except (ValueError, RecursionError, lzma.LZMAError) as error:
         raise DataError(f"{path} is no JSON: {error}") from error
     named = found if isinstance(found, dict) else {"": found}
-    named = {part: named[part] for part in ("", *PARTS) if part in named}
+    named = {next((part for part in PARTS if name.startswith(part)), ""): pieces for name, pieces in named.items()}
+    if not all(isinstance(pieces, list) for pieces in named.values()):
+        raise DataError(f"{path} holds no lists of pieces; expected train, valid and test, or a list")
     return {
         part: [_from_pitches(piece, f"{path}, {part or 'its'} piece {i + 1}") for i, piece in enumerate(pieces)]
         for part, pieces in named.items()
@@ -144,7 +149,7 @@ def _json(path: Path) -> dict[str, Sequence[Any]]:
 def _from_pitches(piece: Any, where: str) -> Roll:
     try:
         steps: list[list[int]] = [[int(p) for p in step if p is not None and p >= 0] for step in piece]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} is no list of steps that are lists of pitches") from error
     outside = {p for step in steps for p in step if not LOWEST <= p < LOWEST + KEYS}
     if outside:

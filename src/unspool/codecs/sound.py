@@ -52,7 +52,7 @@ def _drum(rng: np.random.Generator) -> np.ndarray:
 def _seconds(quarters: np.ndarray, tempos: Sequence[tuple[float, float]]) -> np.ndarray:
     changes = sorted(tempos)
     if not changes or changes[0][0] > 0:
-        changes = [(0.0, changes[0][1] if changes else 120.0), *changes]
+        changes = [(0.0, 120.0), *changes]  # what a MIDI file has until it says otherwise
     places = np.array([place for place, _ in changes])
     lasting = 60 / np.array([qpm for _, qpm in changes])
     at = np.concatenate([[0.0], np.cumsum(np.diff(places) * lasting[:-1])])

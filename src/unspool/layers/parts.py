@@ -50,7 +50,7 @@ class Keys(nn.Module):
     def __init__(self, keys: int, sounding: float):
         super().__init__()
         self.scale: Tensor
-        self.register_buffer("scale", torch.tensor(math.sqrt(keys / max(sounding, 1.0))))
+        self.register_buffer("scale", torch.tensor([math.sqrt(keys / max(sounding, 1.0))]))
 
     def forward(self, x: Tensor) -> Tensor:
         return x.float() * self.scale

@@ -1,5 +1,8 @@
-"""What stands on top of a stack: h (..., H) to a distribution. A head has `nll(h, y)`, `sample(h, allowed, rng)` and `expect(p)`,
-which starts it from known frequencies, so that training need not learn them first."""
+"""What stands on top of a stack: h (..., H) to a distribution.
+
+A head has `nll(h, y)` and `expect(p)`, which starts it from known frequencies, so that training need not learn them first; one that
+writes has `sample(h, allowed, rng)`, and one that rates `log_probs(h)`.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +62,13 @@ class Ordinal(nn.Module):
     def __init__(self, hidden: int, answers: int):
         super().__init__()
         self.score = nn.Linear(hidden, 1, bias=False)
-        self.first = nn.Parameter(torch.tensor(-float(answers - 2) / 2))
+        self.first = nn.Parameter(torch.tensor([-float(answers - 2) / 2]))
         self.gaps = nn.Parameter(torch.full((answers - 2,), 0.5413))  # softplus of which is 1
 
     @property
     def borders(self) -> Tensor:
         """Between neighbouring answers, (K - 1,), ascending."""
-        return torch.cat([self.first[None], self.first + F.softplus(self.gaps).cumsum(0)])
+        return torch.cat([self.first, self.first + F.softplus(self.gaps).cumsum(0)])
 
     def log_probs(self, h: Tensor, temperature: float = 1.0) -> Tensor:
         """Log-probabilities (..., K)."""
@@ -84,7 +87,7 @@ class Ordinal(nn.Module):
         """How often each answer (K,) comes: the borders that give just that where w h = 0."""
         above = (1 - p.cumsum(0)[:-1]).clamp(1e-4, 1 - 1e-4)
         borders = -torch.logit(above)
-        self.first.copy_(borders[0])
+        self.first.copy_(borders[:1])
         self.gaps.copy_(torch.log(torch.expm1(borders.diff().clamp(min=1e-3))))
 
 

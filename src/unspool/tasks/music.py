@@ -172,9 +172,9 @@ class _Job(Likelihood):
 
 def _signatures(codec: Codec, train: EventPieces | RollPieces) -> dict[str, np.ndarray]:
     """The training pieces' melodies and rhythms, so that a generated piece can be compared with them."""
-    texts = [signature_of(midi.notes(codec.decode(values))) for values in pieces_of(train)]
-    codes = np.array([ord(c) for text in texts for c in text], np.uint16)
-    return {"training.notes": codes, "training.ends": np.cumsum([len(text) for text in texts]).astype(np.int64)}
+    texts = (signature_of(midi.notes(codec.decode(values))) for values in pieces_of(train))
+    codes = [np.array([ord(c) for c in text], np.uint16) for text in texts]
+    return {"training.notes": np.concatenate(codes), "training.ends": np.cumsum([len(c) for c in codes]).astype(np.int64)}
 
 
 def _summary(config: MusicConfig, codec: Codec, train: EventPieces | RollPieces, model: OneToMany) -> str:

@@ -26,6 +26,8 @@ class MusicConfig(NetworkConfig):
         super().__post_init__()
         self._one_of("representation", ("auto", "events", "notebook", "roll"))
         self._one_of("keys", ("joint", "separate"))
+        if self.cache and (self.cache < 0 or self.representation == "roll"):
+            raise ConfigError(f"cache is a number of events or symbols to look up, and 0 for rolls, not {self.cache}")
         if not 1 <= self.steps <= 24:
             raise ConfigError(f"steps must be from 1 to 24 to a quarter note, not {self.steps}")
         if self.transpose is not None and not 0 <= self.transpose <= 12:
@@ -54,4 +56,4 @@ def settle(config: MusicConfig, *, steps: int) -> MusicConfig:
         "window": 128 if roll else 256,
         "batch": 1024 if roll else 2048,
     }
-    return config.settled(settled)
+    return replace(config.settled(settled), **({"cache": 0} if roll else {}))

@@ -12,7 +12,7 @@ import numpy as np
 from unspool.codecs import rolls
 from unspool.codecs.corpus import Corpus
 from unspool.codecs.events import EventCodec
-from unspool.codecs.midi import MidiFiles
+from unspool.codecs.midi import MidiFiles, named
 from unspool.codecs.notebook import NotebookCodec
 from unspool.codecs.rolls import KEYS, RollCodec, all_rolls
 from unspool.errors import DataError
@@ -43,7 +43,9 @@ class Source:
         if arrays and len(arrays) < len(paths):
             raise DataError("arrays of rolls and MIDI files cannot be read together; train on one or the other")
         parts = all_rolls(arrays)
-        self.rolls = parts.get(part) or parts.get("") or [roll for found in parts.values() for roll in found]
+        self.rolls = [*parts.get(part, []), *(parts.get("", []) if part == "train" or part not in parts else [])]
+        if arrays and not self.rolls:
+            raise DataError(f"{', '.join(arrays)} has no {part} part; its parts are {', '.join(parts)}")
         self.held = parts.get("valid", []) if part == "train" else []
         self._midi = None if arrays else MidiFiles(paths)
         self._refused: dict[str, list[str]] = {}
@@ -63,8 +65,12 @@ class Source:
             if not wanted:
                 continue
             try:
+                if isinstance(raw, np.ndarray) and not isinstance(codec, RollCodec):
+                    raise DataError(f"{', '.join(self._names)} holds rolls, and this model reads {codec.name}; give MIDI files")
                 yield raw if isinstance(raw, np.ndarray) else codec.encode(raw)
             except DataError as error:
+                if self.arrays:
+                    raise
                 names = self._refused.setdefault(str(error).split("; ")[0], [])
                 names += [Path(name).name] if Path(name).name not in names else []
 
@@ -74,15 +80,14 @@ class Source:
         return self._midi.report.files if self._midi else self._names
 
     @property
-    def skipped(self) -> dict[str, int]:
-        """How many files were left out, by reason."""
-        found = {**(self._midi.report.skipped if self._midi else {}), **self._refused}
-        return {reason: len(names) for reason, names in found.items()}
+    def skipped(self) -> dict[str, list[str]]:
+        """The files that were left out, by reason."""
+        return {**(self._midi.report.skipped if self._midi else {}), **self._refused}
 
     @property
     def report(self) -> str:
         read = str(self._midi.report) if self._midi else f"{len(self.rolls):,} rolls"
-        return "; ".join([read, *(f"skipped, {reason}: {', '.join(names[:5])}" for reason, names in self._refused.items())])
+        return "; ".join([read, *named(self._refused)])
 
 
 def split(source: Source, share: float, seed: int) -> np.ndarray:

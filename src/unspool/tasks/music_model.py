@@ -38,6 +38,7 @@ __all__ = ["MusicModel", "baselines", "build", "pieces_of"]
 LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
 MOST_EVENTS = 200  # of a bar: what has more will not end
 OWN = 1.0  # what the model's own answer weighs beside the cache: music repeats itself to the note
+TOGETHER = 64  # pieces that are drawn as one batch
 OVERLAP = 16  # pieces drawn to compare with a corpus
 
 
@@ -111,7 +112,7 @@ class MusicModel(Trained):
             if not len(pieces.lengths):
                 raise DataError(f"nothing in {', '.join(map(str, data))} can be read by this model: {source.report}")
             answer = self._likelihood(pieces)
-            real = [self._notes(values) for values in pieces_of(pieces)]
+            real = list(pieces_of(pieces))
             pieces.corpus.close()
         return {"data": [str(p) for p in data], "read": source.report, **answer, **self._compared(real)}
 
@@ -139,32 +140,49 @@ class MusicModel(Trained):
     def _notes(self, values: np.ndarray) -> Notes:
         return midi.notes(self.codec.decode(values))
 
-    def _compared(self, real: list[Notes]) -> dict[str, Any]:
-        """How alike the notes of generated pieces are to these, the two halves of these beside them."""
-        drawn = [midi.notes(piece.score) for piece in self.generate(OVERLAP)]
+    def _compared(self, data: list[np.ndarray]) -> dict[str, Any]:
+        """How alike the notes of generated pieces are to these, and what they copy; beside them these themselves."""
+        drawn, real = self.generate(OVERLAP), [self._notes(values) for values in data]
         halves = real[::2], real[1::2]
+        runs = sorted(piece.facts["longest run of notes copied"] for piece in drawn)
         return {
-            f"overlap with {OVERLAP} generated pieces": overlaps(drawn, real),
+            f"overlap with {OVERLAP} generated pieces": overlaps([midi.notes(piece.score) for piece in drawn], real),
             "overlap of the one half of the data with the other": overlaps(*halves) if halves[1] else {},
+            "longest run copied by a generated piece": {"notes, median": runs[len(runs) // 2], "notes, at most": runs[-1]},
+            "share of pieces that are stuck": {
+                "generated": float(np.mean([piece.facts["stuck"] for piece in drawn])),
+                "data": float(np.mean([self.stuck(values) for values in data])),
+            },
         }
 
     def score(self, paths: Sequence[str | Path]) -> list[dict[str, float]]:
         """For each MIDI file its log-probability in nats, and that divided by its events (symbols, steps)."""
-        answers = []
-        for path in paths:
-            try:
-                values = self.codec.encode(midi.read_midi(path))
-            except DataError as error:
-                raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-            with tempfile.TemporaryDirectory() as scratch:
-                pieces = store(Path(scratch), "one", self.codec, [values])
-                found = Likelihood(self.model).total(Pieces(pieces, 1, 512), cached=True)
-                pieces.corpus.close()
-            answers.append({"log-probability": -found.nats, f"nats per {self.unit}": found.nats / found.steps})
-        return answers
+        return [self._score(self._encoded(path)) for path in paths]
+
+    def _encoded(self, path: str | Path) -> np.ndarray:
+        try:
+            return self.codec.encode(midi.read_midi(path))
+        except DataError as error:
+            raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+
+    def _score(self, values: np.ndarray) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as scratch:
+            pieces = store(Path(scratch), "one", self.codec, [values])
+            found = Likelihood(self.model).total(Pieces(pieces, 1, 512), cached=True)
+            pieces.corpus.close()
+        return {"log-probability": -found.nats, f"nats per {self.unit}": found.nats / found.steps}
 
     def scores(self, data: Sequence[str | Path]) -> Iterator[tuple[str, dict[str, float]]]:
-        return ((name, self.score([name])[0]) for name, _ in MidiFiles(data))
+        """The score of each MIDI file, by its name; of a folder's files those that this model can read."""
+        for path in data:
+            for name, score in MidiFiles([path]):
+                try:
+                    values = self.codec.encode(score)
+                except DataError as error:
+                    if Path(path).is_file():
+                        raise DataError(f"{path}: {error}") from error
+                    continue
+                yield name, self._score(values)
 
     def examples(self, seed: int = 0) -> str:
         """Writes three pieces into the model's folder."""
@@ -192,18 +210,27 @@ class MusicModel(Trained):
             raise ConfigError(f"the number of pieces must be at least 1, not {n}")
         if length is not None and length < 1:
             raise ConfigError(f"the length must be at least 1 bar, not {length}")
+        roll = isinstance(self.codec, RollCodec)
+        if roll and (top_k or top_p < 1):
+            raise ConfigError("top_k and top_p choose among symbols, and a roll has none; use the temperature")
         given = midi.read_midi(prompt) if prompt else None
         try:
-            values = self.codec.encode(given) if given is not None else None
+            values = self._prompt(given) if given is not None else None
         except DataError as error:
             raise DataError(f"{prompt} cannot be continued: {error}") from error
-        drawn = self._rolls(n, values, length, how, seed) if self._is_roll else self._ids(n, values, length, how, seed)
-        pieces = [self._piece(ids, ended, given, 0 if values is None else len(values)) for ids, ended in drawn]
+        pieces: list[Piece] = []
+        for at in range(0, n, TOGETHER):
+            draw = self._rolls if roll else self._ids
+            drawn = draw(min(TOGETHER, n - at), values, length, how, seed + at)
+            pieces += [self._piece(ids, ended, given, 0 if values is None else len(values)) for ids, ended in drawn]
         return self._facts(pieces, compare)
 
-    @property
-    def _is_roll(self) -> bool:
-        return isinstance(self.codec, RollCodec)
+    def _prompt(self, given: Score) -> np.ndarray:
+        values = self.codec.encode(given)
+        unknown = int((values == Vocabulary.unknown).sum()) if isinstance(self.codec, NotebookCodec) else 0
+        if unknown:
+            raise DataError(f"{unknown} of its {len(values)} notes and chords are not among those of the training pieces")
+        return values
 
     def _ids(
         self, n: int, prompt: np.ndarray | None, length: int | None, how: Sampling, seed: int
@@ -214,7 +241,7 @@ class MusicModel(Trained):
         events = isinstance(codec, EventCodec)
         bar = codec.vocabulary["Bar_None"] if events else -1
         bars = (length or LONGEST_PIECE) + start.count(bar)
-        limit = MOST_EVENTS * bars if events else (length or LONGEST_PIECE) * int(4 / STEP)
+        limit = (length or LONGEST_PIECE) * (MOST_EVENTS if events else int(4 / STEP))
         rows = generate(
             self.model,
             start,
@@ -261,11 +288,11 @@ class MusicModel(Trained):
         if given is None:
             return Piece(score, ended, values)
         first = midi.notes(given)
-        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first)
+        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first, prompt)
 
     def _new(self, values: np.ndarray, prompt: int, given: Notes) -> Notes:
         """The notes behind the first `prompt` values, where they belong after the given notes."""
-        found = self._notes(values)
+        found = self._notes(values[prompt:] if isinstance(self.codec, NotebookCodec) else values)
         if isinstance(self.codec, EventCodec):
             old = self._notes(values[:prompt])
             seen = set(zip(old.start.tolist(), old.pitch.tolist(), old.program.tolist(), strict=True))
@@ -275,14 +302,14 @@ class MusicModel(Trained):
             silent = values.copy()
             silent[:prompt] = 0
             return self._notes(silent)
-        end = float((given.start + given.duration).max())
-        found = found.where(found.start >= prompt * STEP)
-        return found._replace(start=found.start - prompt * STEP + end)
+        return found._replace(start=found.start + float((given.start + given.duration).max()))
 
     def _facts(self, pieces: list[Piece], compare: Sequence[str | Path] | None) -> list[Piece]:
-        corpus = [*self._signatures(), *(signature_of(midi.notes(score)) for _, score in (MidiFiles(compare) if compare else ()))]
-        copies = longest_copies([signature_of(midi.notes(piece.score)) for piece in pieces], corpus)
-        return [replace(p, facts=facts_of(p, copy, self.stuck(p.values))) for p, copy in zip(pieces, copies, strict=True)]
+        others = Source(compare).encoded(self.codec) if compare else ()
+        corpus = [*self._signatures(), *(signature_of(self._notes(values)) for values in others)]
+        copies = longest_copies([signature_of(piece.written) for piece in pieces], corpus)
+        stuck = [self.stuck(piece.values[piece.prompt :]) for piece in pieces]
+        return [replace(p, facts=facts_of(p, copy, s)) for p, copy, s in zip(pieces, copies, stuck, strict=True)]
 
     def stuck(self, values: np.ndarray) -> bool:
         """Whether a piece repeats itself more than four times running, as `scoring.music.stuck` has it."""

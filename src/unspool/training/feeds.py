@@ -182,6 +182,7 @@ class Pieces:
     def __init__(self, source: Source, lanes: int, window: int, seed: int = 0):
         self.source, self.lanes, self.window, self.seed = source, lanes, window, seed
         self.symbols = int(source.lengths.sum())
+        self.full = min(lanes, len(source.lengths)) * min(window, int(source.lengths.max(initial=1)))  # steps of a full batch
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from the `start`-th on; with a negative number the pieces stay as they are."""

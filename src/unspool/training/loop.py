@@ -172,7 +172,7 @@ class _Run:
         if not math.isfinite(value):
             raise TrainingError(self._burst(value))
         self.optimizer.zero_grad()
-        (loss / count).backward()
+        (loss / max(count, getattr(self.job.feed, "full", 0))).backward()  # a few last steps of a piece weigh as much as they are
         nn.utils.clip_grad_norm_(model.parameters(), self.options.clip)
         self.optimizer.step()
         place.step, place.batch, place.seen = place.step + 1, place.batch + 1, place.seen + count
