@@ -38,13 +38,15 @@ class EventCodec:
 
     def fit(self, scores: Iterable[Score]) -> EventCodec:
         """Learns the vocabulary; DataError when there are no scores."""
-        low, high = 128, -1  # of what is no drum
+        low, high = 128, -1
+        drums = np.zeros(128, bool)
         velocities, tempos, programs = np.zeros(128, np.int64), set[float](), np.zeros(129, np.int64)
         signatures = {(4, 4)}
         for score in scores:
             found = notes(score)
             pitch = found.pitch[found.program >= 0]
             low, high = min(low, int(pitch.min(initial=128))), max(high, int(pitch.max(initial=-1)))
+            drums[found.pitch[found.program < 0]] = True
             velocities += np.bincount(found.velocity, minlength=128)
             programs += np.bincount(found.program + 1, minlength=129)
             tempos |= {round(t.qpm, 1) for t in score.tempos} or {120.0}
@@ -53,12 +55,16 @@ class EventCodec:
             raise DataError("there are no notes to learn from; give at least one MIDI file")
         melodic = programs[1:]
         several = programs[0] + melodic[len(PIANOS) :].sum() > 0.05 * programs.sum()
-        low, high = (low, high) if high >= 0 else (60, 60)
+        low, high = (max(0, low - self.transpose), min(127, high + self.transpose + 1)) if high >= 0 else (60, 61)
+        struck = np.flatnonzero(drums).tolist() if several else []
+        if struck:  # MidiTok writes no note outside of the range of pitches, and drums are none the less
+            low, high = min(low, struck[0]), max(high, min(127, struck[-1] + 1))
         used = [*([-1] if programs[0] else []), *np.flatnonzero(melodic).tolist()] if several else None
         self.velocity, self.tempo = int(velocities.argmax()), min(tempos)
         self._make(
             {
-                "pitch_range": [max(0, low - self.transpose), min(127, high + self.transpose + 1)],
+                "pitch_range": [low, high],
+                "drums": [struck[0], min(127, struck[-1] + 1)] if struck else None,
                 "velocities": bool((velocities > 0).sum() > 1),
                 "tempos": len(tempos) > 1,
                 "signatures": sorted(signatures),
@@ -76,6 +82,7 @@ class EventCodec:
         programs = facts["programs"]
         config = miditok.TokenizerConfig(
             pitch_range=tuple(facts["pitch_range"]),
+            **({"drums_pitch_range": tuple(facts["drums"])} if facts["drums"] else {}),
             beat_res={(0, LONGEST_NOTE): BEAT},
             num_velocities=VELOCITIES,
             special_tokens=list(SPECIAL),
@@ -89,7 +96,7 @@ class EventCodec:
             time_signature_range=denominators,
             use_programs=programs is not None,
             one_token_stream_for_programs=programs is not None,
-            use_pitchdrum_tokens=-1 in (programs or ()),  # of their own, since drums are not transposed
+            use_pitchdrum_tokens=bool(facts["drums"]),  # of their own, since drums are not transposed
             **({"programs": programs} if programs is not None else {}),
         )
         self._tokenizer = miditok.REMI(config)
@@ -183,7 +190,7 @@ class EventCodec:
     def from_json(cls, data: dict[str, Any]) -> EventCodec:
         codec = cls(data["transpose"])
         codec.velocity, codec.tempo = data["velocity"], data["tempo"]
-        codec._make({k: data[k] for k in ("pitch_range", "velocities", "tempos", "signatures", "programs")})
+        codec._make({k: data[k] for k in ("pitch_range", "drums", "velocities", "tempos", "signatures", "programs")})
         if codec._names != data["symbols"]:
             raise ModelError(
                 "this version of miditok names events differently from the one this model was trained with; train it again"
@@ -220,6 +227,7 @@ class Grammar:
         self._position = kinds.index("Position")
         self._positions = kinds.count("Position")
         self.keys = {kind: kinds.count(kind) for kind in ("Pitch", "PitchDrum")}
+        self.of = {kind: column == kind for kind in self.keys}
         self._programs = {value: code for code, (k, value) in enumerate(zip(kinds, self._value, strict=True)) if k == "Program"}
 
     def ends(self, ids: np.ndarray) -> np.ndarray:
@@ -249,28 +257,28 @@ class Walk:
     def take(self, event: int) -> None:
         """Goes on by one event."""
         g, kind = self._grammar, self._grammar._kind[event]
-        if kind == "Bar":
-            self._place = -1
-            self._struck.clear()
-        elif kind == "Position":
-            self._place = event - g._position
+        if kind in ("Bar", "Position"):
+            self._place = event - g._position if kind == "Position" else -1
             self._struck.clear()
         elif kind == "TimeSig":
-            numerator = int(g._value[event].split("/")[0])
-            self._places = min(g._positions, numerator * BEAT)
+            self._places = min(g._positions, int(g._value[event].split("/")[0]) * BEAT)
         elif kind == "Program":
             self._program = g._value[event]
         elif kind in g.keys:
             self._struck.setdefault(self._program, []).append(event)
-        base = g._after.get(kind)
-        if base is None:  # the end
-            return
-        allowed = base.copy()
+        if kind in g._after:  # else it is the end
+            self._allowed = self._next(kind)
+
+    def _next(self, kind: str) -> np.ndarray:
+        g = self._grammar
+        allowed = g._after[kind].copy()
         allowed[g._position : g._position + self._place + 1] = False
         allowed[g._position + self._places : g._position + g._positions] = False
+        if kind == "Program":  # drums have keys of their own
+            allowed &= g.of["PitchDrum" if self._program == "-1" else "Pitch"]
         for program, struck in self._struck.items():
             if program == self._program or not program:
                 allowed[struck] = False
             if program and len(struck) >= g.keys["PitchDrum" if program == "-1" else "Pitch"]:
                 allowed[g._programs[program]] = False
-        self._allowed = allowed
+        return allowed
