@@ -90,6 +90,7 @@ class Numbers:
 def test_pieces_are_each_read_once_with_their_state():
     feed = Pieces(Numbers(25, 7, 30, 12, 1), lanes=2, window=10)
     assert feed.symbols == 75
+    assert feed.full == 20  # two lanes of ten steps
     read, rows = {}, []
     for batch in feed.epoch(-1):
         rows = list(range(len(batch.inputs))) if batch.fresh else rows[: len(batch.inputs)]

@@ -115,3 +115,16 @@ def test_devices():
     assert pick_device("cpu").type == "cpu"
     with pytest.raises(ConfigError, match="'quantum' cannot be used here"):
         pick_device("quantum")
+
+
+def test_a_batch_of_fewer_steps_than_a_full_one_weighs_less(corpus, tmp_path):
+    """With plain gradient norms far below the clip, the first moments tell how large the gradients were."""
+    moments = []
+    for name, full in (("a", 0), ("b", 400)):
+        job = Job(corpus)
+        job.feed.full = full
+        job.feed.symbols = 40
+        run(job, tmp_path / name, epochs=0.5, clip=1e9)
+        tensors = ModelFolder(tmp_path / name).load_tensors("training")[0]
+        moments.append(tensors["optimizer.0.exp_avg"])
+    assert torch.allclose(moments[1] * 10, moments[0], rtol=1e-2, atol=1e-6)  # batches have 40 steps

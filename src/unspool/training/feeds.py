@@ -52,6 +52,8 @@ class Batch(NamedTuple):
 class RunningText:
     """One long text as `lanes` rows, read side by side, `window` steps at a time, the state carried from window to window."""
 
+    full = 0
+
     def __init__(self, corpus: Corpus, lanes: int, window: int, seed: int = 0):
         self.corpus, self.window, self.seed = corpus, window, seed
         self.lanes = max(1, min(lanes, corpus.symbols // window))
@@ -70,6 +72,8 @@ class RunningText:
 
 class Documents:
     """Separate documents, each from its begin to its end symbol, batched by like length. One longer than `longest` is cut."""
+
+    full = 0
 
     def __init__(self, corpus: Corpus, symbols: int, seed: int = 0, longest: int = 1024):
         self.corpus, self.batch, self.seed, self.longest = corpus, symbols, seed, longest
@@ -97,6 +101,8 @@ class Documents:
 
 class Examples:
     """Separate documents, each with an answer (N,), batched by like length: `Sequences` and the answers of its rows."""
+
+    full = 0
 
     def __init__(self, corpus: Corpus, answers: np.ndarray, steps: int, seed: int = 0):
         self.corpus, self.answers, self.steps, self.seed = corpus, answers, steps, seed
@@ -128,6 +134,8 @@ class Paired(NamedTuple):
 
 class Pairs:
     """Documents of one corpus, each with that of the same number in another, which has an end symbol; batched by like length."""
+
+    full = 0
 
     def __init__(self, source: Corpus, target: Corpus, symbols: int, seed: int = 0):
         self.source, self.target, self.batch, self.seed = source, target, symbols, seed
@@ -182,7 +190,8 @@ class Pieces:
     def __init__(self, source: Source, lanes: int, window: int, seed: int = 0):
         self.source, self.lanes, self.window, self.seed = source, lanes, window, seed
         self.symbols = int(source.lengths.sum())
-        self.full = min(lanes, len(source.lengths)) * min(window, int(source.lengths.max(initial=1)))  # steps of a full batch
+        # The few last steps of pieces weigh as much as they are: else ends would be learned as if they were frequent.
+        self.full = min(lanes, len(source.lengths)) * min(window, int(source.lengths.max(initial=1)))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from the `start`-th on; with a negative number the pieces stay as they are."""

@@ -25,9 +25,10 @@ Carry = tuple[Tensor, ...] | None
 
 
 class Feed(Protocol):
-    """Where batches come from. `symbols` is the number of targets in an epoch."""
+    """Where batches come from. `symbols` is how many targets an epoch has; a batch of fewer than `full` weighs that much less."""
 
     symbols: int
+    full: int
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Any]: ...
 
@@ -172,7 +173,7 @@ class _Run:
         if not math.isfinite(value):
             raise TrainingError(self._burst(value))
         self.optimizer.zero_grad()
-        (loss / max(count, getattr(self.job.feed, "full", 0))).backward()  # a few last steps of a piece weigh as much as they are
+        (loss / max(count, self.job.feed.full)).backward()
         nn.utils.clip_grad_norm_(model.parameters(), self.options.clip)
         self.optimizer.step()
         place.step, place.batch, place.seen = place.step + 1, place.batch + 1, place.seen + count
