@@ -20,44 +20,50 @@ def read(path, content, **options):
 
 def test_tables_and_objects(tmp_path):
     rows, files = read(tmp_path / "a.csv", 'rating,verified_reviews,date\n5,"good, really",x\n1,bad,y\n,none,z\n2,  ,z\n')
-    assert rows == [Example("good, really", "5"), Example("bad", "1")]
+    assert rows == [Example("good, really", "5", line=2), Example("bad", "1", line=3)]
     assert files.skipped == {"row without a text or a label": 1, "blank text": 1}
     assert "text from 'verified_reviews', label from 'rating'" in files.report
     rows, _ = read(tmp_path / "b.tsv", "Sentence\tLabel\nfine\tpos\n")
-    assert rows == [Example("fine", "pos")]
+    assert rows == [Example("fine", "pos", line=2)]
     lines = [{"review": "ok", "stars": 4.0}, {"review": "hm", "stars": 2}, {"stars": 1}]
     rows, files = read(tmp_path / "c.jsonl", "\n".join(map(json.dumps, lines)))
-    assert rows == [Example("ok", "4"), Example("hm", "2")]
+    assert rows == [Example("ok", "4", line=1), Example("hm", "2", line=2)]
     rows, _ = read(tmp_path / "d.csv", "said,about,label\nyes,music,1\n", text="about")
-    assert rows == [Example("music", "1")]
+    assert rows == [Example("music", "1", line=2)]
 
 
 def test_lines_and_trees(tmp_path):
     rows, _ = read(tmp_path / "a.txt", "__label__4\tIt 's good .\n\n__label__1 bad\n")
-    assert rows == [Example("It 's good .", "4"), Example("bad", "1")]
+    assert rows == [Example("It 's good .", "4", line=1), Example("bad", "1", line=3)]
     rows, _ = read(tmp_path / "t.txt", TREE + "\n(0 bad)\n")
-    assert rows == [Example("It 's lovely .", "3"), Example("bad", "0")]
+    assert rows == [Example("It 's lovely .", "3", line=1), Example("bad", "0", line=2)]
     rows, _ = read(tmp_path / "t.txt", TREE + "\n", parts=True)
     assert {(r.text, r.label, r.part) for r in rows} >= {
         ("It 's lovely .", "3", False),
         ("lovely", "4", True),
         ("'s lovely", "4", True),
     }
-    assert rows[0] == Example("It 's lovely .", "3")
+    assert rows[0] == Example("It 's lovely .", "3", line=1)
     with gzip.open(tmp_path / "z.txt.gz", "wt") as file:
         file.write("__label__x hello\n")
-    assert list(LabelledFiles([tmp_path / "z.txt.gz"])) == [Example("hello", "x")]
+    assert list(LabelledFiles([tmp_path / "z.txt.gz"])) == [Example("hello", "x", line=1)]
     rows, _ = read(tmp_path / "plain.txt", "one\ntwo\n", labels=False)
-    assert rows == [Example("one", ""), Example("two", "")]
+    assert rows == [Example("one", "", line=1), Example("two", "", line=2)]
+    rows, _ = read(tmp_path / "plain.txt", "(Not bad at all)\n\n(good) but (bad)\n(3 half a tree)\n", labels=False)
+    assert [row.text for row in rows] == ["(Not bad at all)", "", "(good) but (bad)", "half a tree"]
+    rows, _ = read(tmp_path / "e.csv", "text,label\na,4.0\nb,4\n")
+    assert [row.label for row in rows] == ["4", "4"]
+    assert [row.text for row in read(tmp_path / "f.csv", "Comment\nx\n", text="text", labels=False)[0]] == ["x"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
         ("a.txt", "__label__1 fine\njust words\n", "a.txt, line 2 has no label: expected '__label__NAME text' or a tree"),
+        ("a.txt", "__label__a __label__b good\n", "line 1 has more than one label"),
         ("a.txt", "(3 (2 It) (4 's)\n", "line 1 is no tree of labelled phrases: a bracket is not closed"),
         ("a.txt", "(3 (2 It) (4 's)))\n", r"line 1 is no tree of labelled phrases: '\)' stands outside"),
-        ("a.txt", "((2 It) (4 's))\n", "without a label"),
+        ("a.txt", "((2 It) (4 's))\n", "line 1 has no label"),
         ("a.csv", "x,y\n1,2\n", "which column holds the text. Name one of 'x', 'y' with --text-column"),
         ("a.csv", "text,y\n1,2\n", "which column holds the label"),
         ("a.jsonl", '{"text": "a", "label": [1]}\n', r"line 1: the label is \[1\]"),
@@ -83,7 +89,7 @@ def test_words():
     assert codec.split("It's good!") == ["it's", "good", "!"]
     again = WordCodec.from_json(json.loads(json.dumps(codec.to_json())))
     assert again.encode("good never bad").tolist() == [codec.vocabulary["good"], 1, codec.vocabulary["bad"]]
-    assert codec.encode("").tolist() == [1]
+    assert codec.encode("").tolist() == []
     text = "It's good!"
     assert [text[a:b] for a, b in codec.places(text)] == ["It's", "good", "!"]
     long = "good " * 100_000

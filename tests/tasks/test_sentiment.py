@@ -39,7 +39,10 @@ def test_it_learns_what_words_say_and_what_not_turns_round(model, folder):
     word = max(bad.words, key=lambda w: w["left out"])
     assert word["word"] == "awful"
     assert sum(good.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert model.temperature == model.metrics["temperature"]
+    tempered, model.temperature = model.temperature, 1.0
+    plain = model.evaluate([folder / "reviews.csv"])["nats per text"]
+    model.temperature = tempered
+    assert model.evaluate([folder / "reviews.csv"])["nats per text"] <= plain + 0.02
 
 
 def test_files_are_rated_into_tables(model, folder, tmp_path):
@@ -72,7 +75,7 @@ def test_every_unit_and_pooling_is_trained(folder):
             "sentiment", folder / "reviews.csv", folder / unit, unit=unit, subwords=400, pooling="last", **options
         )
         rated = next(iter(found.predict(["The sound is not good."])))
-        assert "".join(w["word"] for w in rated.words) == "The sound is not good."
+        assert " ".join(w["word"] for w in rated.words) == "The sound is not good."
     for pooling in ("mean", "attention"):
         unspool.train("sentiment", folder / "reviews.csv", folder / pooling, pooling=pooling, **{**QUICK, "epochs": 0.1})
 
@@ -92,6 +95,17 @@ def test_it_may_start_from_a_language_model(folder, tmp_path):
     assert np.allclose(mine["stack.stack.2.W"][:, :, :20], theirs["stack.stack.1.W"], atol=1e-5)
     with pytest.raises(ConfigError, match="is a sentiment model; an encoder is"):
         unspool.train("sentiment", folder / "reviews.csv", tmp_path / "n", encoder=str(tmp_path / "m"), **quick)
+
+
+def test_two_numbers_are_classes_and_a_model_goes_on_with_fewer(model, tmp_path):
+    (tmp_path / "two.csv").write_text("text,label\n" + "fine word,1\nbad thing,0\n" * 20)
+    two = unspool.train("sentiment", tmp_path / "two.csv", tmp_path / "two", **{**QUICK, "epochs": 1})
+    assert two.config.head == "classes"
+    (tmp_path / "three.csv").write_text("text,label\n" + "so so,3\nit is superb,5\nawful,1\n" * 10)
+    more = unspool.train(
+        "sentiment", tmp_path / "three.csv", tmp_path / "more", init=model.folder.path, epochs=0.1, progress="silent"
+    )
+    assert more.classes == list("12345")
 
 
 def test_classes_without_an_order(tmp_path):
@@ -132,6 +146,7 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
         ("text,label\n" + "a,1\n" * 20, {}, DataError, "all 20 texts have the label '1'; at least two classes"),
         ("text,label\na,1\nb,2\n", {}, DataError, "only 2 texts"),
         ("text,label\n" + "".join(f"a,{i}x\n" for i in range(200)), {}, DataError, "more than 100 different labels"),
+        ("text,label\n" + "a,1\nb,2\n" * 20 + "c,n/a\n", {}, DataError, "the labels are numbers, but for 'n/a'"),
         ("text,label\n" + "a,x\nb,y\n" * 20, {"head": "ordinal"}, ConfigError, "an ordinal head needs three or more numbers"),
         ("text,label\n" + "a,1\nb,2\n" * 20, {"pooling": "min"}, ConfigError, "pooling is one of last, mean, max, attention"),
         ("text,label\n" + "a,1\nb,2\n" * 20, {"text_column": "words"}, DataError, "has no column 'words'"),
@@ -146,7 +161,7 @@ def test_bad_data_and_options(tmp_path, content, options, error, sentence):
 
 def test_bad_requests(model, tmp_path):
     (tmp_path / "six.csv").write_text("text,label\nfine,6\n")
-    with pytest.raises(DataError, match="the label '6' of 'fine' is none of this model's: 1, 2, 3, 4, 5"):
+    with pytest.raises(DataError, match="line 2: the label '6' is none of this model's: 1, 2, 3, 4, 5"):
         model.evaluate([tmp_path / "six.csv"])
     with pytest.raises(UnspoolError, match="no 'generate'"):
         model.generate()

@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import unspool
-from unspool.codecs.words import WordCodec
+from unspool.codecs.words import WordCodec, joined
+from unspool.decoding.beam import Hypothesis
 from unspool.errors import ConfigError, DataError
+from unspool.tasks.glossary import read_glossary, with_fixed
 from unspool.tasks.numerals import english, german, write
 from unspool.tasks.translation import _Split
 from unspool.tasks.translation_config import TranslationConfig, settle
-from unspool.tasks.translation_model import _glossary, _with_fixed
+from unspool.vocabulary import Vocabulary
 
 QUICK = {
     "source": "en",
@@ -86,6 +89,14 @@ def test_translations_have_all_that_is_promised(model, tmp_path):
     assert model.deliver(model.predict(["one"])) == next(iter(model.predict(["one"]))).text
     with pytest.raises(DataError, match="cannot write"):
         model.deliver([t], tmp_path / "no" / "a.txt")
+    with pytest.raises(DataError, match="no translation to draw"):
+        model.deliver(model.predict([""]), tmp_path / "a.png")
+    model.deliver(model.predict([tmp_path / "lines.txt"]), tmp_path / "lines.txt")  # onto what is read
+    assert len((tmp_path / "lines.txt").read_text().split("\n")) == 4
+    with pytest.raises(DataError, match=r"did you mean 'lines.txt'"):
+        list(model.predict([str(tmp_path / "line.txt")]))
+    with pytest.raises(ConfigError, match="best must be at least 1"):
+        list(model.predict(["one"], best=0))
 
 
 def test_the_order_of_a_file_is_kept_and_odd_texts_are_answered(model):
@@ -94,7 +105,8 @@ def test_the_order_of_a_file_is_kept_and_odd_texts_are_answered(model):
     assert [t.source for t in found] == texts
     for t, text in zip(found, texts, strict=True):
         assert t.text == model.translate([text])[0].text
-    assert any("cut off" in w or "short" in w or "loop" in w for t in model.translate(["x " * 400]) for w in t.warnings)
+    (long,) = model.translate(["x " * 5000], beams=1)
+    assert any(w.startswith("long") for w in long.warnings)
 
 
 def test_words_that_must_stay_or_become_something(model):
@@ -108,10 +120,17 @@ def test_a_glossary_replaces_what_was_looked_at():
     source, places = "the red house .", [(0, 3), (4, 7), (8, 13), (14, 15)]
     looked = np.eye(4)[[0, 1, 2, 3]]
     written = ["das", " rote", " Haus", "."]
-    assert _with_fixed(source, places, written, looked, {"red house": "Kreuz"}) == "das Kreuz."
-    assert _with_fixed(source, places, written, looked, {"hous": "X"}) == "das rote Haus."
-    assert _with_fixed(source, places, written, looked, {"house": "Haus"}) == "das rote Haus."
-    assert _with_fixed(source, places, [], looked[:0], {"house": "Haus"}) == ""
+    assert with_fixed(source, places, written, looked, {"red house": "Kreuz"}) == "das Kreuz."
+    assert with_fixed(source, places, written, looked, {"hous": "X"}) == "das rote Haus."
+    assert with_fixed(source, places, written, looked, {"house": "Haus"}) == "das rote Haus."
+    assert with_fixed(source, places, [], looked[:0], {"house": "Haus"}) == ""
+    assert with_fixed(source, places, written, looked, {"red house": "Kreuz", "house": "Heim"}) == "das Kreuz."  # the longest alone
+    twice, at = "red cat red", [(0, 3), (4, 7), (8, 11)]
+    eye = np.eye(3)
+    assert with_fixed(twice, at, ["rot", " Katze", " rot"], eye, {"red": "scharlach"}) == "scharlach Katze scharlach"
+    assert with_fixed(twice, at, ["rot", " Katze", " rot"], eye, {"cat": "Kat"}) == "rot Kat rot"
+    assert with_fixed("(cat)", [(1, 4)], ["(Katze)"], np.ones((1, 1)), {"cat": "Mieze"}) == "(Mieze)"
+    assert with_fixed("far away", [(0, 3)], ["fern"], np.ones((1, 1)), {"away": "weg"}) == "fern"  # it was not read
 
 
 def test_a_glossary_that_cannot_be_used(tmp_path):
@@ -122,9 +141,9 @@ def test_a_glossary_that_cannot_be_used(tmp_path):
     ):
         (tmp_path / "g.tsv").write_text(content)
         with pytest.raises(DataError, match=sentence):
-            _glossary(tmp_path / "g.tsv")
+            read_glossary(tmp_path / "g.tsv")
     (tmp_path / "g.tsv").write_text("a\tb\n\nc d\te\n")
-    assert _glossary(tmp_path / "g.tsv") == {"a": "b", "c d": "e"}
+    assert read_glossary(tmp_path / "g.tsv") == {"a": "b", "c d": "e"}
 
 
 def test_words_copy_what_they_do_not_know(folder):
@@ -133,6 +152,10 @@ def test_words_copy_what_they_do_not_know(folder):
     assert not model.codecs.shared
     (t,) = model.predict(["one zyx"])
     assert "<unk>" not in t.text
+    assert next(iter(model.predict([""]))).text == ""
+    unknown = [Vocabulary.unknown, model.codecs.target.vocabulary["eins"]]
+    made = model._symbols(Hypothesis(unknown, 0.0, 0.0, torch.tensor([[0.1, 0.9], [0.9, 0.1]]), True), ["one", "zyx"])
+    assert made == ["zyx", " eins"]  # the word that was looked at
 
 
 def test_bleu_may_choose(folder):
@@ -148,6 +171,8 @@ def test_going_on_with_new_pairs(model, folder):
         options.pop(name)
     more = unspool.train("translation", files(folder, "others"), folder / "more", init=folder / "model", **options)
     assert more.codecs.to_json() == model.codecs.to_json()
+    mine, theirs = more.model.state_dict(), model.model.state_dict()
+    assert all(torch.allclose(mine[name], theirs[name], atol=0.05) for name in mine)
 
 
 def test_pairs_are_divided_by_seed(folder):
@@ -184,6 +209,22 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
 def test_bad_options(folder, tmp_path, options, sentence):
     with pytest.raises(ConfigError, match=sentence):
         unspool.train("translation", files(folder, "numbers"), tmp_path / "m", **{**QUICK, **options})
+
+
+def test_words_are_joined_as_they_are_written():
+    codec = WordCodec(1, lower=False)
+    text = 'A well-known man (John) said: "It\'s 3.50, no?" Yes.'
+    assert joined(codec.split(text)) == text
+    assert WordCodec(1).split("İstanbul well-known हिन्दी") == ["i̇stanbul", "well", "-", "known", "हिन्दी"]
+
+
+def test_pairs_of_one_source_stay_together(tmp_path):
+    lines = [f"source {i % 70}\ttarget {i}" for i in range(210)]
+    (tmp_path / "t.tsv").write_text("\n".join(lines))
+    split = _Split([tmp_path / "t.tsv"], [], TranslationConfig(valid_share=0.2))
+    train, valid = ({pair.source for pair in split.part(name)} for name in ("train", "valid"))
+    assert 8 < len(valid) < 20
+    assert not train & valid
 
 
 def test_too_few_pairs(tmp_path):

@@ -27,15 +27,17 @@ TEXTS = ("text", "review", "sentence", "tweet", "comment", "content", "body", "m
 LABELS = ("label", "rating", "stars", "score", "sentiment", "class", "category", "target", "polarity")
 LONGEST_LINE = 10_000_000  # characters
 FASTTEXT = re.compile(r"__label__(\S+)[ \t]+(.*)", re.DOTALL)
+TREE = re.compile(r"\(\d+ .*\)")
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "\\/": "/", "\\*": "*"}
 
 
 class Example(NamedTuple):
-    """A text and its label; `part` says that it is a phrase out of a longer text."""
+    """A text and its label; `part` says that it is a phrase out of a longer text, `line` where it stands in its file."""
 
     text: str
     label: str
     part: bool = False
+    line: int = 0
 
 
 class LabelledFiles:
@@ -69,7 +71,7 @@ class LabelledFiles:
         for path in self.paths:
             before = self.read
             for example in self._of(path):
-                if not example.text.strip():
+                if not example.text.strip() and self.labels:
                     self.skipped["blank text"] += 1
                     continue
                 self.read += not example.part
@@ -85,16 +87,21 @@ class LabelledFiles:
             yield from self._table(path, records.rows(path, ending, self.skipped))
             return
         for number, line in enumerate(lines(path, LONGEST_LINE, "give one example a line"), 1):
-            if line.strip():
-                yield from self._line(path, number, line.strip())
+            if line.strip() or not self.labels:
+                yield from (example._replace(line=number) for example in self._line(path, number, line.strip()))
 
     def _line(self, path: Path, number: int, line: str) -> Iterator[Example]:
         if found := FASTTEXT.fullmatch(line):
+            if found[2].startswith("__label__"):
+                raise DataError(f"{path}, line {number} has more than one label; a text has one rating or class")
             yield Example(found[2], found[1])
-        elif line.startswith("(") and line.endswith(")"):
+        elif TREE.fullmatch(line):
             try:
                 whole, *parts = parse_tree(line)
             except ValueError as error:
+                if not self.labels:
+                    yield Example(line, "")
+                    return
                 raise DataError(f"{path}, line {number} is no tree of labelled phrases: {error}") from error
             yield whole
             if self.parts:
@@ -108,7 +115,7 @@ class LabelledFiles:
         text = label = ""
         for number, row in rows:
             if not text:
-                text = _column(path, list(row), self.text, TEXTS, "text")
+                text = _column(path, list(row), self.text, TEXTS, "text", self.labels)
                 others = [name for name in row if name != text]
                 label = _column(path, others, self.label, LABELS, "label") if self.labels else ""
                 self.columns[str(path)] = (text, label)
@@ -118,7 +125,7 @@ class LabelledFiles:
                 continue
             if isinstance(mark, (dict, list)):
                 raise DataError(f"{path}, line {number}: the label is {mark!r}; one word or number was expected")
-            yield Example(value, _plain(mark) if self.labels else "")
+            yield Example(value, _plain(mark) if self.labels else "", line=number)
 
     @property
     def report(self) -> str:
@@ -132,15 +139,17 @@ class LabelledFiles:
 
 
 def _plain(label: Any) -> str:
-    """A label as written: 4.0 out of a table is the class 4."""
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
+    """A label as written, save that 4.0, as tables have it, is the class 4."""
+    return re.sub(r"(\d)\.0+", r"\1", text) if re.fullmatch(r"-?\d+\.0+", text := str(label).strip()) else text
 
 
-def _column(path: Path, names: Sequence[str], given: str | None, known: Sequence[str], what: str) -> str:
+def _column(path: Path, names: Sequence[str], given: str | None, known: Sequence[str], what: str, labels: bool = True) -> str:
     shown = ", ".join(repr(name) for name in names[:20])
     if given is not None:
         if given in names:
             return given
+        if not labels:
+            return _column(path, names, None, known, what)
         raise DataError(f"{path} has no column {given!r}{did_you_mean(given, names)}; its columns are {shown}")
     folded = {name.strip().lower(): name for name in reversed(names)}
     for guess in known:

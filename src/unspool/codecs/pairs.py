@@ -77,7 +77,7 @@ class PairFiles:
         for one, other in zip(self.sources, self.targets, strict=True):
             yield from _parallel(one, other)
         for path in self.others:
-            for pair in _catalogue(path) if path.suffix.lower() == ".po" else _tabbed(path):
+            for pair in _catalogue(path, self.dropped) if path.suffix.lower() == ".po" else _tabbed(path):
                 yield Pair(pair.target, pair.source) if self.swapped else pair
 
     @property
@@ -112,19 +112,25 @@ def _tabbed(path: Path) -> Iterator[Pair]:
             continue
         columns = line.split("\t")
         if len(columns) < 2:
-            raise DataError(f"{path}, line {number} has no tab: expected 'source<TAB>target', found {line[:60]!r}")
+            raise DataError(
+                f"{path}, line {number} has no tab: expected 'source<TAB>target', found {line[:60]!r}; of parallel files the "
+                "names end in the languages, such as train.de train.en for --source de --target en"
+            )
         if number > 1 or not all(c.strip().isdigit() for c in columns):  # some sets number their columns
             yield Pair(columns[0].strip(), columns[1].strip())
 
 
-def _catalogue(path: Path) -> Iterator[Pair]:
+def _catalogue(path: Path, dropped: Counter[str]) -> Iterator[Pair]:
     try:
-        entries = extra("polib", "translation").pofile(str(path), encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        entries = extra("polib", "translation").pofile(str(path))
+    except (OSError, UnicodeDecodeError, ValueError, LookupError) as error:
         raise DataError(f"{path} cannot be read as a gettext catalogue: {error}") from error
     for entry in entries:
-        if entry.msgstr and not entry.obsolete and not entry.fuzzy:
-            yield Pair(" ".join(entry.msgid.split()), " ".join(entry.msgstr.split()))
+        if entry.obsolete or entry.fuzzy:
+            dropped["outdated or fuzzy message"] += 1
+        else:
+            target = entry.msgstr or entry.msgstr_plural.get(0, "")
+            yield Pair(" ".join(entry.msgid.split()), " ".join(target.split()))
 
 
 def _fault(pair: Pair) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -15,19 +16,26 @@ from unspool.vocabulary import Vocabulary
 
 __all__ = ["WordCodec", "joined"]
 
-TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+# Marks stand on letters, of which many scripts are made, and are no letters to `re`.
+_LETTER = rf"[\w{''.join(chr(c) for c in range(0x300, 0xFFFF) if unicodedata.category(chr(c))[0] == 'M')}]"
+PARTS = re.compile(rf"{_LETTER}+(?:['’]{_LETTER}+)*|\S")
+WHOLE = re.compile(rf"{_LETTER}+(?:['’.,-]{_LETTER}+)*|\S")
 LONGEST = 1000  # words of a text that are read; of a longer one the middle is left out
 CLOSING, OPENING = ".,!?;:%)]}»”’", "([{«“"  # signs that stand close to the word before, or after
 SAMPLE = 500_000  # texts that the vocabulary is learned from, at most
 
 
 class WordCodec:
-    """Words and signs, in lower case unless `lower` says otherwise. Those seen fewer than `rarest` times are unknown."""
+    """Words and signs. With `lower`, for ratings, in lower case and compounds in their parts; else, for translation, as they stand.
+
+    Those seen fewer than `rarest` times are unknown.
+    """
 
     unit = "words"
 
     def __init__(self, rarest: int = 2, lower: bool = True):
         self.rarest, self.lower = rarest, lower
+        self._token = PARTS if lower else WHOLE
         self.vocabulary = Vocabulary()
 
     def fit(self, texts: Iterable[str]) -> WordCodec:
@@ -41,15 +49,16 @@ class WordCodec:
 
     def split(self, text: str) -> list[str]:
         """The words of a text."""
-        return TOKEN.findall(text.lower() if self.lower else text)
+        words = self._token.findall(text)
+        return [word.lower() for word in words] if self.lower else words
 
     def places(self, text: str) -> list[tuple[int, int]]:
         """Where in the text the words stand that `encode` reads: (start, stop) of each."""
-        return _short([found.span() for found in TOKEN.finditer(text)])
+        return _short([found.span() for found in self._token.finditer(text)])
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids (T,) of a text, at least one: a text without words is unknown."""
-        return np.asarray(self.vocabulary.encode(_short(self.split(text))) or [Vocabulary.unknown], np.int64)
+        """The ids (T,) of a text."""
+        return np.asarray(self.vocabulary.encode(_short(self.split(text))), np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words of ids as a sentence; begin, end and padding are silent."""
@@ -66,10 +75,13 @@ class WordCodec:
 
 
 def joined(words: Iterable[str]) -> str:
-    """Words and signs as a sentence, with spaces where they belong."""
-    text = ""
+    """Words and signs as a sentence, with spaces where they belong; of two quotation marks the first opens."""
+    text, quoted, close = "", False, True
     for word in words:
-        text += word if not text or word in CLOSING or text[-1] in OPENING else " " + word
+        closing = word in CLOSING or (word == '"' and quoted)
+        text += word if close or closing else " " + word
+        quoted = quoted != (word == '"')
+        close = word in OPENING or (word == '"' and quoted)
     return text
 
 

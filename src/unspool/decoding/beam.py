@@ -45,7 +45,7 @@ def beam_search(
     length_penalty: float = 1.0,
     no_repeat: int = 0,
 ) -> list[list[Hypothesis]]:
-    """For each input up to `beams` hypotheses, the best first, of at most `limits` (B,) symbols.
+    """For each input up to `beams` hypotheses, the best first, those that were cut off last, of at most `limits` (B,) symbols.
 
     The score is the log-probability over ((5 + T) / 6) ** length_penalty (Wu et al. 2016). An input is done when as many hypotheses
     as beams have ended. `no_repeat` forbids a run of so many symbols to come again. With one beam this is greedy.
@@ -55,13 +55,16 @@ def beam_search(
     search = _Search(limits, begin, end, beams, length_penalty)
     while True:
         logits, looked = writer.step(search.ids[:, :, -1])
-        log_probs = logits.log_softmax(2)
-        log_probs[:, :, list(forbidden)] = -torch.inf
+        whole = logits.logsumexp(2, keepdim=True)
+        logits[:, :, list(forbidden)] = -torch.inf
         if no_repeat:
-            _shut_repeats(log_probs, search.ids, no_repeat)
-        inputs, parents = search.take(log_probs, looked)
+            _shut_repeats(logits, search.ids, no_repeat)
+        likeliest, symbols = logits.topk(
+            min(2 * beams, logits.shape[2]), dim=2
+        )  # of each beam no more can be among the best of all
+        inputs, parents = search.take(likeliest - whole, symbols, looked)
         if not len(inputs):
-            return [sorted(found, key=lambda h: -h.score) for found in search.found]
+            return [sorted(found, key=lambda h: (not h.ended, -h.score)) for found in search.found]
         writer.choose(inputs, parents)
 
 
@@ -79,13 +82,13 @@ class _Search:
         self.scores[:, 0] = 0.0  # at first all beams are the same
         self.looked = torch.zeros(0)
 
-    def take(self, log_probs: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
+    def take(self, log_probs: Tensor, symbols: Tensor, looked: Tensor) -> tuple[Tensor, Tensor]:
         """Goes on by one symbol; gives the rows of inputs that are not done, and for each of their beams the one it came from."""
         step = looked[:, :, None]
         self.looked = torch.cat([self.looked, step], 2) if self.looked.numel() else step
-        V = log_probs.shape[2]
-        total, index = (self.scores[:, :, None] + log_probs).flatten(1).topk(min(2 * self.beams, self.beams * V), dim=1)
-        parent, symbol = index // V, index % V
+        each = log_probs.shape[2]  # candidates of a beam
+        total, index = (self.scores[:, :, None] + log_probs).flatten(1).topk(min(2 * self.beams, self.beams * each), dim=1)
+        parent, symbol = index // each, symbols.flatten(1).gather(1, index)
         ends = symbol == self.end
         for row, place in ends[:, : self.beams].nonzero().tolist():
             self._keep(row, int(parent[row, place]), float(total[row, place]), True)
@@ -108,14 +111,14 @@ class _Search:
         if len(found) < self.beams and total > -torch.inf:
             ids = self.ids[row, beam, 1:].tolist()
             score = total / ((5 + len(ids) + ended) / 6) ** self.length_penalty
-            found.append(Hypothesis(ids, total, score, self.looked[row, beam, : len(ids)].cpu(), ended))
+            found.append(Hypothesis(ids, total, score, self.looked[row, beam, : len(ids)].cpu().clone(), ended))
 
 
-def _shut_repeats(log_probs: Tensor, ids: Tensor, n: int) -> None:
+def _shut_repeats(logits: Tensor, ids: Tensor, n: int) -> None:
     """Forbids the symbols that would make a run of `n` come again."""
     for row, beams in enumerate(ids.tolist()):
         for beam, written in enumerate(beams):
             last = written[len(written) - n + 1 :]
             for at in range(1, len(written) - n + 1):
                 if written[at : at + n - 1] == last:
-                    log_probs[row, beam, written[at + n - 1]] = -torch.inf
+                    logits[row, beam, written[at + n - 1]] = -torch.inf

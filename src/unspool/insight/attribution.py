@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,16 +13,21 @@ __all__ = ["integrated_gradients", "leave_one_out"]
 
 
 @torch.no_grad()
-def leave_one_out(answer: Callable[[Sequences], Tensor], ids: Tensor) -> Tensor:
-    """By how much each step of ids (T,) raises the answer: the answer with all of them less that without this one, (T,).
+def leave_one_out(answer: Callable[[Sequences], Tensor], ids: Tensor, groups: Sequence[Sequence[int]] | None = None) -> Tensor:
+    """By how much each step of ids (T,), or each group of steps, raises the answer: that with all of them less that without.
 
-    `answer` maps a batch of ids to (B,). Of a single step nothing can be left out: its share is 0.
+    `answer` maps a batch of ids to (B,). Where nothing would be left, the share is 0.
     """
     T = len(ids)
-    if T < 2:
-        return torch.zeros(T, device=ids.device)
-    rows = [ids, *(torch.cat([ids[:t], ids[t + 1 :]]) for t in range(T))]
-    found = [answer(Sequences.collate(rows[at : at + 256]).to(ids.device)) for at in range(0, len(rows), 256)]
+    groups = [[t] for t in range(T)] if groups is None else groups
+    if len(groups) < 2:
+        return torch.zeros(len(groups), device=ids.device)
+    rest = torch.ones(len(groups), T, dtype=torch.bool)
+    for row, group in enumerate(groups):
+        rest[row, list(group)] = False
+    rows = [ids, *(ids[kept.to(ids.device)] for kept in rest)]
+    most = max(1, 32_768 // T)
+    found = [answer(Sequences.collate(rows[at : at + most]).to(ids.device)) for at in range(0, len(rows), most)]
     scores = torch.cat(found)
     return scores[0] - scores[1:]
 

@@ -200,8 +200,8 @@ class Recurrent(nn.Module):
     def to_torch(self) -> nn.RNNBase:
         """The same network as a torch module, where torch has that very network; EngineError or ConfigError where it has not."""
         engines.choose(self.cell, torch.device("cpu"), torch.float32, "torch")
-        if self.residual or self.variational or any(layer.dropout for layer in self.stack):
-            raise ConfigError("torch's modules have no residual connections, variational dropout or dropout on recurrent weights")
+        if self.residual or (self.training and (self.variational or any(layer.dropout for layer in self.stack))):
+            raise ConfigError("torch's modules have no residual connections, nor, in training, variational dropout or dropout on U")
         module = torch_engine.module(
             self.cell,
             input_size=self.input_size,

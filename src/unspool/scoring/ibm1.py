@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Dictionary"]
 
 ROUNDS = 6  # of expectation maximisation
-MOST_PAIRS = 200_000  # sentences
+MOST_LINKS = 8_000_000  # of a source word with a target word: half a GB while it lasts
 
 
 class Dictionary:
@@ -21,20 +21,25 @@ class Dictionary:
 
     @classmethod
     def fit(cls, pairs: Sequence[tuple[list[str], list[str]]]) -> Dictionary:
-        """Learned from pairs of sentences, each a list of words."""
+        """Learned from pairs of sentences, each a list of words, until there are 8 million links."""
         sources, targets = {"": 0}, dict[str, int]()  # "" is the empty word, which explains what no word does
-        links, sizes = [], []
-        for source, target in pairs[:MOST_PAIRS]:
-            s = [0, *(sources.setdefault(w, len(sources)) for w in source)]
-            for word in target:
-                t = targets.setdefault(word, len(targets))
-                links += [(x, t) for x in s]
-                sizes.append(len(s))
-        if not links:
+        links: list[np.ndarray] = []
+        sizes: list[np.ndarray] = []
+        total = 0
+        for source, target in pairs:
+            s = np.array([0, *(sources.setdefault(w, len(sources)) for w in source)], np.int64)
+            t = np.array([targets.setdefault(w, len(targets)) for w in target], np.int64)
+            links.append(np.stack([np.tile(s, len(t)), np.repeat(t, len(s))]))
+            sizes.append(np.full(len(t), len(s)))
+            total += links[-1].shape[1]
+            if total > MOST_LINKS:
+                break
+        if not total:
             return cls({})
-        keys = np.array(links, np.int64)
-        pairs_of, place = np.unique(keys[:, 0] * len(targets) + keys[:, 1], return_inverse=True)
-        row = np.repeat(np.arange(len(sizes)), sizes)  # which target word, of which sentence, each link explains
+        keys = np.concatenate(links, 1)
+        pairs_of, place = np.unique(keys[0] * len(targets) + keys[1], return_inverse=True)
+        size = np.concatenate(sizes)
+        row = np.repeat(np.arange(len(size)), size)  # which target word, of which sentence, each link explains
         source_of, p = pairs_of // len(targets), np.full(len(pairs_of), 1 / len(targets))
         for _ in range(ROUNDS):
             share = p[place]

@@ -16,10 +16,13 @@ def confusion(truth: ArrayLike, answers: ArrayLike, classes: int) -> NDArray[np.
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def kappa(table: NDArray[np.int64]) -> float:
-    """Quadratic weighted kappa (Cohen 1968) of a confusion table: 1 for full agreement, 0 for that of chance."""
-    k, n = len(table), table.sum()
-    weights = (np.arange(k)[:, None] - np.arange(k)) ** 2
+def kappa(table: NDArray[np.int64], values: ArrayLike | None = None) -> float:
+    """Quadratic weighted kappa (Cohen 1968) of a confusion table: 1 for full agreement, 0 for that of chance.
+
+    `values` (K,) are the ratings that the classes stand for; else they lie one apart.
+    """
+    place = np.arange(len(table)) if values is None else np.asarray(values, float)
+    n, weights = table.sum(), (place[:, None] - place) ** 2
     chance = np.outer(table.sum(1), table.sum(0)) / n
     expected = (weights * chance).sum()
     return float(1 - (weights * table).sum() / expected) if expected else 0.0
@@ -46,9 +49,16 @@ def report(p: NDArray[np.float64], truth: NDArray[np.int64], names: list[str], *
     table = confusion(truth, answers, len(names))
     found: dict[str, Any] = {"accuracy": float((answers == truth).mean())}
     if ordered:
-        found |= {"mean absolute error": float(np.abs(answers - truth).mean()), "quadratic weighted kappa": kappa(table)}
+        values = np.array([float(name) for name in names])
+        found |= {"mean absolute error": float(np.abs(values[answers] - values[truth]).mean())}
+        found |= {"quadratic weighted kappa": kappa(table, values)}
     found |= {"macro-F1": macro_f1(table), "calibration error": calibration_error(p, truth)}
     found["nats per text"] = float(-np.log(np.maximum(p[np.arange(len(truth)), truth], 1e-12)).mean())
+    sure = p.max(1)
+    bands = {f"sure {b / 5:.1f} to {b / 5 + 0.2:.1f}": (sure > b / 5) & (sure <= b / 5 + 0.2) for b in range(5)}
+    found["reliability"] = {
+        name: f"right {(answers == truth)[rows].mean():.2f}, {rows.sum():,} texts" for name, rows in bands.items() if rows.any()
+    }
     return found | {"confusion": {name: row.tolist() for name, row in zip(names, table, strict=True)}}
 
 

@@ -18,19 +18,24 @@ STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # C of the regression, tried on the val
 
 
 class TfidfBaseline:
-    """Learned from at most 100,000 texts; the strength of its regularisation is the best of five on a validation part."""
+    """The strength of its regularisation is the best of five on a validation part."""
 
     def __init__(self, vectorizer: Any, regression: Any):
         self._vectorizer, self._regression = vectorizer, regression
 
     @classmethod
-    def fit(cls, texts: Sequence[str], answers: np.ndarray, held: Sequence[str], truth: np.ndarray) -> TfidfBaseline:
-        """`answers` (N,) and `truth` are classes 0 .. K - 1."""
+    def fit(cls, texts: Sequence[str], answers: np.ndarray, held: Sequence[str], truth: np.ndarray) -> TfidfBaseline | None:
+        """`answers` (N,) and `truth` are classes 0 .. K - 1; None where there is nothing to learn from."""
         vectorizer = _vectorizer(min_df=2 if len(texts) > 500 else 1, max_features=MOST_TERMS)
-        x, y = vectorizer.fit_transform(texts[:MOST_TEXTS]), answers[:MOST_TEXTS]
+        if len(np.unique(answers)) < 2:
+            return None
+        try:
+            x = vectorizer.fit_transform(texts)
+        except ValueError:
+            return None
         unseen = vectorizer.transform(held)
         linear = extra("sklearn.linear_model", "sentiment")
-        tried = [linear.LogisticRegression(C=c, max_iter=1000).fit(x, y) for c in STRENGTHS]
+        tried = [linear.LogisticRegression(C=c, max_iter=1000).fit(x, answers) for c in STRENGTHS]
         return cls(vectorizer, max(tried, key=lambda model: float((model.predict(unseen) == truth).mean())))
 
     def probabilities(self, texts: Sequence[str], classes: int) -> np.ndarray:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
+
+import numpy as np
 
 from unspool.errors import ConfigError, did_you_mean
 from unspool.training import Options, seconds
 
-__all__ = ["NetworkConfig", "by_size"]
+__all__ = ["NetworkConfig", "by_size", "held_out"]
 
 Own = TypeVar("Own", bound="NetworkConfig")
 
@@ -59,6 +63,18 @@ class NetworkConfig:
         """With these values where an option was left open, that is, stands as its default."""
         left_open = {field.name: field.default for field in fields(self)}
         return replace(self, **{name: value for name, value in values.items() if getattr(self, name) == left_open[name]})
+
+
+def held_out(texts: Iterable[str], share: float, seed: int, most: int) -> np.ndarray:
+    """True for a seeded share of the texts, at most `most` of them, at least one and never all; equal texts stay together.
+
+    They are chosen by what they say, so that none is both learned from and validated on.
+    """
+    drawn = np.array([zlib.crc32(f"{seed}:{text}".encode("utf-8", "surrogatepass")) for text in texts], np.uint32)
+    values, place, counts = np.unique(drawn, return_inverse=True, return_counts=True)
+    return (
+        counts.cumsum()[place] <= max(min(share * len(drawn), most), counts[0]) if len(values) > 1 else np.zeros(len(drawn), bool)
+    )
 
 
 def by_size(value: int, table: dict[int, float], beyond: float = 0.0) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,15 +21,19 @@ from unspool.errors import ConfigError, DataError
 from unspool.models import ManyToOne
 from unspool.scoring.tfidf import MOST_TEXTS, TfidfBaseline
 from unspool.sequences import Sequences
+from unspool.tasks.config import held_out
+from unspool.tasks.inputs import filled
 from unspool.tasks.sentiment_config import SentimentConfig, settle
 from unspool.tasks.sentiment_model import Codec, SentimentModel, build, codec_of
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import Examples, ModelFolder, Options, Progress, pick_device
 from unspool.training.loop import Carry
+from unspool.vocabulary import Vocabulary
 
 __all__ = ["Sentiment"]
 
 MOST_CLASSES = 100
+UNKNOWN = 0.02  # share of words that are hidden in training
 MOST_VALID = 5000  # texts: more would only take time
 
 
@@ -55,13 +60,13 @@ class Sentiment(Task):
         stored: Mapping[str, Any] | None = None,
         init: Trained | None = None,
     ) -> Prepared:
-        encoder = _Encoder(config.encoder) if config.encoder and stored is None else None
+        encoder = _Encoder(config.encoder) if config.encoder and stored is None and init is None else None
         config = encoder.adopted(config) if encoder else config
-        split = _Split(data, valid, config)
+        split = _Split(data, valid, config, init.classes if isinstance(init, SentimentModel) else None)
         codec = encoder.codec if encoder else self._codec(config, split, stored, init)
         train, held = (_Stored(scratch, name, codec, split) for name in ("train", "valid"))
         progress.say(f"read {split.files.report}" + (f"; for validation {split.held.report}" if split.held else ""))
-        config = settle(config, texts=train.corpus.documents, ordered=split.ordered)
+        config = settle(config, texts=train.corpus.documents, ordered=split.ordered, classes=len(split.classes))
         model = build(config, len(codec.vocabulary), len(split.classes), pick_device(config.device), config.seed)
         job = _Job(model, train, held, config, split)
         if isinstance(init, SentimentModel):
@@ -76,7 +81,7 @@ class Sentiment(Task):
             "phrases": train.corpus.documents - train.wholes,
             "unit": job.unit,
             "skipped": dict(split.files.skipped),
-            "examples": held.texts[:3],
+            "examples": [text[:300] for text in held.texts[:3]],
         }
         progress.say(_summary(config, train, split, model, len(codec.vocabulary)))
         return Prepared(job, config, codec.to_json(), facts, job.known, job.calibrate)
@@ -86,9 +91,9 @@ class Sentiment(Task):
             return codec_of(stored["codec"])
         if isinstance(init, SentimentModel):
             return init.codec
+        if config.unit == "words":  # a word that only one text has is also a phrase of its own, which says what it means
+            return WordCodec().fit(example.text for example in split.part("train"))
         texts = (example.text for example in split.part("train") if not example.part)
-        if config.unit == "words":
-            return WordCodec().fit(texts)
         return TextCodec(config.unit, size=config.subwords).fit(list(islice(texts, MOST_TEXTS)))
 
     def demonstration(self, scratch: Path) -> Demonstration:
@@ -109,45 +114,67 @@ class Sentiment(Task):
 class _Split:
     """Training and validation texts: a seeded choice of whole texts; the phrases of a tree go where it goes."""
 
-    def __init__(self, data: Sequence[str | Path], valid: Sequence[str | Path], config: SentimentConfig):
+    def __init__(
+        self,
+        data: Sequence[str | Path],
+        valid: Sequence[str | Path],
+        config: SentimentConfig,
+        classes: list[str] | None = None,
+    ):
         text, label = config.text_column, config.label_column
         self.files = LabelledFiles(data, text=text, label=label, parts=True)
         self.held = LabelledFiles(valid, text=text, label=label) if valid else None
-        self.seed = config.seed
-        counts: dict[str, int] = {}
-        wholes = 0
-        for example in self.files:  # a first pass, which also finds every fault before anything is made
-            counts[example.label] = counts.get(example.label, 0) + 1
-            wholes += not example.part
-            if len(counts) > MOST_CLASSES:
-                shown = ", ".join(map(repr, list(counts)[:5]))
-                raise DataError(f"there are more than {MOST_CLASSES} different labels ({shown} ...): name the right --label-column")
-        if len(counts) < 2:
-            raise DataError(f"all {wholes:,} texts have the label {next(iter(counts))!r}; at least two classes are needed")
-        if wholes < 10:
-            raise DataError(f"there are only {wholes} texts; training needs at least 10")
-        self.ordered = all(_is_number(label) for label in counts)
-        self.classes = sorted(counts, key=float) if self.ordered else sorted(counts)
-        if config.head == "ordinal" and (not self.ordered or len(counts) < 3):
+        counts: Counter[str] = Counter()
+        wholes: list[int] = []
+
+        def texts() -> Iterator[str]:
+            for example in self.files:  # a first pass, which also finds every fault before anything is made
+                counts[example.label] += 1
+                if not example.part:
+                    wholes.append(example.line)
+                    yield example.text
+                if len(counts) > MOST_CLASSES:
+                    shown = ", ".join(map(repr, list(counts)[:5]))
+                    raise DataError(
+                        f"there are more than {MOST_CLASSES} different labels ({shown} ...): name the right --label-column"
+                    )
+
+        self._held = held_out(texts(), config.valid_share, config.seed, MOST_VALID)
+        self.classes, self.ordered = _classes(counts) if classes is None else (classes, all(map(_is_number, classes)))
+        self.wholes = len(wholes)
+        if self.wholes < 10:
+            raise DataError(f"there are only {self.wholes} texts; training needs at least 10")
+        if config.head == "ordinal" and (not self.ordered or len(self.classes) < 3):
             raise ConfigError(f"an ordinal head needs three or more numbers as labels, not {', '.join(self.classes[:5])}")
-        self.share = max(1 / wholes, min(config.valid_share, MOST_VALID / wholes))
 
     def part(self, name: str) -> Iterator[Example]:
-        """The examples of "train" or "valid"; of the latter whole texts alone."""
-        if self.held is not None:
-            yield from self.files if name == "train" else self.held
+        """The examples of "train" or "valid"; of the latter whole texts alone, and a phrase that came before is left out."""
+        if self.held is not None and name == "valid":
+            yield from self.held
             return
-        rng, chosen, seen = np.random.default_rng(self.seed), False, set[int]()
+        chosen, whole, seen = False, -1, set[Example]()
         for example in self.files:
-            chosen = chosen if example.part else rng.random() < self.share
+            if not example.part:
+                whole += 1
+                chosen = self.held is None and bool(self._held[whole])
             if chosen != (name == "valid") or (chosen and example.part):
                 continue
             if example.part:  # short ones come again and again, and say nothing new
-                key = hash(example)
+                key = example._replace(line=0)
                 if key in seen:
                     continue
                 seen.add(key)
             yield example
+
+
+def _classes(counts: Counter[str]) -> tuple[list[str], bool]:
+    """The classes, and whether they are numbers and so have an order; DataError for one class, or a stray word among numbers."""
+    if len(counts) < 2:
+        raise DataError(f"all {counts.total():,} texts have the label {next(iter(counts))!r}; at least two classes are needed")
+    words = [label for label in counts if not _is_number(label)]
+    if words and sum(counts[word] for word in words) < 0.05 * counts.total():
+        raise DataError(f"the labels are numbers, but for {', '.join(map(repr, words[:5]))}; mend these, or leave them out")
+    return (sorted(counts) if words else sorted(counts, key=float)), not words
 
 
 class _Encoder:
@@ -183,28 +210,31 @@ class _Encoder:
 
 @dataclass
 class _Stored:
-    """One part, encoded on disk; its first texts also as they are, for the baseline and for looking at."""
+    """One part, encoded on disk; some of its texts also as they are, for the baseline and for looking at."""
 
     scratch: Path
     name: str
     codec: Codec
     split: _Split
     texts: list[str] = field(default_factory=list)
+    text_answers: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         known = {name: i for i, name in enumerate(self.split.classes)}
         answers, wholes = list[int](), list[bool]()
+        rng, share = np.random.default_rng(0), MOST_TEXTS / max(1, self.split.wholes)
 
         def encoded() -> Iterator[np.ndarray]:
             for example in self.split.part(self.name):
                 if example.label not in known:
-                    raise DataError(f"the label {example.label!r} occurs in validation alone; the training texts need it too")
+                    names = ", ".join(self.split.classes)
+                    raise DataError(f"the label {example.label!r} of line {example.line} is none of those learned: {names}")
                 answers.append(known[example.label])
                 wholes.append(not example.part)
-                if wholes[-1] and len(self.texts) < MOST_TEXTS:
+                if wholes[-1] and rng.random() < share:
                     self.texts.append(example.text)
-                ids = self.codec.encode(example.text)
-                yield ids if len(ids) else np.ones(1, np.int64)
+                    self.text_answers.append(answers[-1])
+                yield filled(self.codec.encode(example.text))
 
         self.corpus = Corpus(self.scratch, self.name, len(self.codec.vocabulary)).write(encoded())
         if not self.corpus.documents:
@@ -229,18 +259,22 @@ class _Job:
         shares = counts / counts.sum()
         model.head.expect(torch.from_numpy(shares).float())  # type: ignore[operator]
         truth = held.answers.astype(np.int64)
-        baseline = TfidfBaseline.fit(train.texts, train.whole_answers[: len(train.texts)].astype(np.int64), held.texts, truth)
-        p = baseline.probabilities(held.texts, classes)
-        rows = np.arange(len(held.texts))
-        self.baselines = {
-            "majority": float(-np.log(shares[truth]).mean()),
-            "tf-idf and logistic regression": float(-np.log(np.maximum(p[rows, truth[rows]], 1e-12)).mean()),
-        }
-        self.known = {"shares": shares, **baseline.arrays()}
-        self._texts, self._classes = held.texts, split.classes
+        self.baselines = {"majority": float(-np.log(shares[truth]).mean())}
+        self.known = {"shares": shares}
+        answers, known = np.array(train.text_answers), np.array(held.text_answers)
+        baseline = TfidfBaseline.fit(train.texts, answers, held.texts, known)
+        if baseline:
+            p = baseline.probabilities(held.texts, classes)[np.arange(len(known)), known]
+            self.baselines["tf-idf and logistic regression"] = float(-np.log(np.maximum(p, 1e-12)).mean())
+            self.known |= baseline.arrays()
+        self.words = config.unit == "words"
 
     def loss(self, batch: tuple[Sequences, Tensor], carry: Carry) -> tuple[Tensor, int, Carry]:
         texts, answers = batch[0].to(self._device), batch[1].to(self._device)
+        if self.words and self.model.training:  # what is unknown must be met to be known as such
+            texts = Sequences(
+                torch.where(torch.rand(texts.values.shape) < UNKNOWN, Vocabulary.unknown, texts.values), texts.lengths
+            )
         nll = self.model.nll(texts, answers)
         return (nll * self.weights.to(nll.device)[answers]).sum(), len(answers), None
 

@@ -37,12 +37,12 @@ class SentimentConfig(NetworkConfig):
             raise ConfigError(f"subwords must be at least 300, not {self.subwords}")
 
 
-def settle(config: SentimentConfig, *, texts: int, ordered: bool) -> SentimentConfig:
+def settle(config: SentimentConfig, *, texts: int, ordered: bool, classes: int = 5) -> SentimentConfig:
     """The network and its training, settled by the number of texts (phrases of trees among them) to train on."""
     few = by_size(texts, {5_000: 1.0, 50_000: 0.8}, 0.6)
     return config.settled(
         {
-            "head": "ordinal" if ordered else "classes",
+            "head": "ordinal" if ordered and classes > 2 else "classes",
             "embedding": 256,
             "dropout": 0.5 * few,
             "input_dropout": 0.4 * few,

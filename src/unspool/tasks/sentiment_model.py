@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from unspool.models import Categorical, ManyToOne, Ordinal
 from unspool.scoring.rating import report
 from unspool.scoring.tfidf import TfidfBaseline
 from unspool.sequences import Sequences, batches_by_length
+from unspool.tasks.inputs import blocks, filled
 from unspool.tasks.sentiment_config import SentimentConfig
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 
 __all__ = ["Rating", "SentimentModel", "build", "codec_of"]
 
-BLOCK = 4096  # texts that are rated together
+MOST_EXPLAINED = 300  # symbols
 MOST_SHOWN = 6  # words that are named as having moved an answer
 
 Codec = WordCodec | TextCodec
@@ -96,10 +97,10 @@ class SentimentModel(Trained):
     @torch.no_grad()
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """(N, K), calibrated."""
-        ids = [self.codec.encode(text) for text in texts]
+        ids = [filled(self.codec.encode(text)) for text in texts]
         found = np.zeros((len(ids), len(self.classes)))
         for rows in batches_by_length([len(x) for x in ids], 8192):
-            batch = Sequences.collate([ids[i] if len(ids[i]) else np.ones(1, np.int64) for i in rows]).to(self.device)
+            batch = Sequences.collate([ids[i] for i in rows]).to(self.device)
             found[rows] = self.log_probs(batch).double().exp().cpu().numpy()
         return found
 
@@ -121,42 +122,41 @@ class SentimentModel(Trained):
         for example in files:
             if example.label not in known:
                 names = ", ".join(self.classes)
-                raise DataError(f"the label {example.label!r} of {example.text[:40]!r} is none of this model's: {names}")
+                raise DataError(f"line {example.line}: the label {example.label!r} is none of this model's: {names}")
             texts.append(example.text)
             truth.append(known[example.label])
         return texts, np.array(truth)
 
     def _baselines(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         arrays = {name: tensor.numpy() for name, tensor in self.folder.load_tensors("baseline")[0].items()}
-        share = arrays.pop("shares")
-        return {
-            "majority": np.tile(share, (len(texts), 1)),
-            "tf-idf and logistic regression": TfidfBaseline.from_arrays(arrays).probabilities(texts, len(self.classes)),
-        }
+        found = {"majority": np.tile(arrays.pop("shares"), (len(texts), 1))}
+        if arrays:
+            baseline = TfidfBaseline.from_arrays(arrays)
+            found["tf-idf and logistic regression"] = baseline.probabilities(texts, len(self.classes))
+        return found
 
     def predict(self, inputs: Iterable[str | Path], *, explain: bool | None = None) -> Iterator[Rating]:
         """The rating of each text; an input that is the name of a file stands for its texts.
 
         `explain` adds what each word did: for single texts, unless it is said otherwise.
         """
-        for given in inputs:
-            if _is_file(given):
-                texts = (e.text for e in LabelledFiles([given], text=self.config.text_column, labels=False))
-                while block := list(islice(texts, BLOCK)):
-                    yield from self._rated(block, bool(explain))
-            else:
-                yield from self._rated([str(given)], explain is not False)
+        for single, texts in blocks(inputs, self._texts):
+            wanted = single if explain is None else explain
+            for text, p in zip(texts, self.probabilities(texts), strict=True):
+                best = int(p.argmax())
+                named = dict(zip(self.classes, p.tolist(), strict=True))
+                yield Rating(text, self.classes[best], named, self.words(text, best) if wanted else [])
 
-    def _rated(self, texts: list[str], explain: bool) -> Iterator[Rating]:
-        for text, p in zip(texts, self.probabilities(texts), strict=True):
-            best = int(p.argmax())
-            named = dict(zip(self.classes, p.tolist(), strict=True))
-            yield Rating(text, self.classes[best], named, self.words(text, best) if explain else [])
+    def _texts(self, path: Path) -> Iterator[str]:
+        return (example.text for example in LabelledFiles([path], text=self.config.text_column, labels=False))
 
     def words(self, text: str, answer: int) -> list[dict[str, Any]]:
-        """What each word (or symbol) of a text added to the log-probability of an answer."""
+        """What each word of a text added to the log-probability of an answer; of long texts nothing is said."""
         ids = torch.from_numpy(self.codec.encode(text)).to(self.device)
-        out = leave_one_out(lambda batch: self.log_probs(batch)[:, answer], ids)
+        if not 0 < len(ids) <= MOST_EXPLAINED:
+            return []
+        groups = self._groups(text, ids.tolist())
+        out = leave_one_out(lambda batch: self.log_probs(batch)[:, answer], ids, [g for _, g in groups])
         lengths = torch.tensor([len(ids)], device=self.device)
 
         def log_prob(x: Tensor) -> Tensor:
@@ -164,12 +164,19 @@ class SentimentModel(Trained):
             return self.model.head.log_probs(h, self.temperature)[:, answer]  # type: ignore[operator]
 
         shares = integrated_gradients(log_prob, self.model.embed(ids[None])[0].detach())
-        if isinstance(self.codec, WordCodec):
-            names = [text[a:b] for a, b in self.codec.places(text)] or ["<unk>"]
-        else:
-            names = [self.codec.decode([i]) for i in ids.tolist()]
-        values = zip(names, out.tolist(), shares.tolist(), strict=True)
+        values = ((name, float(a), float(shares[g].sum())) for (name, g), a in zip(groups, out, strict=True))
         return [{"word": name, "left out": round(a, 4), "integrated gradients": round(b, 4)} for name, a, b in values]
+
+    def _groups(self, text: str, ids: list[int]) -> list[tuple[str, list[int]]]:
+        """The words of a text, and which of its symbols each is made of."""
+        if isinstance(self.codec, WordCodec):
+            return [(text[a:b], [i]) for i, (a, b) in enumerate(self.codec.places(text))]
+        groups: list[list[int]] = []
+        for i, symbol in enumerate(self.codec.decode([i]) for i in ids):
+            if not groups or symbol[:1].isspace():
+                groups.append([])
+            groups[-1].append(i)
+        return [(self.codec.decode([ids[i] for i in group]).strip(), group) for group in groups]
 
     def examples(self, seed: int = 0) -> str:
         shown = self.deliver(self.predict(self.stored["data"]["examples"]))
@@ -181,28 +188,25 @@ class SentimentModel(Trained):
         """The ratings as text or JSON lines; an output file is a table (.csv, .tsv) or JSON lines."""
         if output is None:
             return "\n".join(json.dumps(asdict(s), ensure_ascii=False) if as_json else _shown(s) for s in samples)
-        count = 0
+        count, beside = 0, output.with_name(f".{output.name}.part")  # the input may be the file that is written
         try:
-            with output.open("w", encoding="utf-8", newline="") as file:
+            with beside.open("w", encoding="utf-8", newline="") as file:
                 tables = {".csv": ",", ".tsv": "\t"}
-                table = csv.writer(file, delimiter=tables.get(output.suffix.lower(), ","))
-                if output.suffix.lower() in tables:
+                divider = tables.get(output.suffix.lower())
+                table = csv.writer(file, delimiter=divider or ",")
+                if divider:
                     table.writerow(["text", "rating", *(f"p({name})" for name in self.classes)])
                 for count, s in enumerate(samples, 1):  # noqa: B007
-                    if output.suffix.lower() in tables:
+                    if divider:
                         table.writerow([s.text, s.rating, *(f"{p:.4f}" for p in s.probabilities.values())])
                     else:
                         file.write(json.dumps(asdict(s), ensure_ascii=False) + "\n")
+            os.replace(beside, output)
         except OSError as error:
             raise DataError(f"cannot write {output}: {error.strerror}") from error
+        finally:
+            beside.unlink(missing_ok=True)
         return f"{count:,} ratings are in {output}"
-
-
-def _is_file(given: str | Path) -> bool:
-    try:
-        return Path(given).is_file()
-    except (OSError, ValueError):  # a text may be too long for a name, or hold what no name can
-        return False
 
 
 def _shown(rating: Rating) -> str:

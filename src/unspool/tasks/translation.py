@@ -20,12 +20,14 @@ from unspool.decoding.beam import beam_search
 from unspool.errors import DataError
 from unspool.models import EncoderDecoder
 from unspool.scoring.bleu import bleu
-from unspool.scoring.ibm1 import MOST_PAIRS, Dictionary
+from unspool.scoring.ibm1 import Dictionary
 from unspool.scoring.ngram import KneserNey
 from unspool.sequences import Sequences
+from unspool.tasks.config import held_out
+from unspool.tasks.inputs import filled
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.tasks.translation_config import TranslationConfig, settle
-from unspool.tasks.translation_model import Codecs, TranslationModel, build, dictionary_words
+from unspool.tasks.translation_model import Codecs, TranslationModel, build, read_words, written_words
 from unspool.training import ModelFolder, Options, Paired, Pairs, Progress, pick_device
 from unspool.training.loop import Carry
 from unspool.vocabulary import Vocabulary
@@ -34,6 +36,7 @@ __all__ = ["Translate"]
 
 LEAST = 50  # pairs
 MOST_VALID = 1000  # pairs: more would only take time
+MOST_PAIRS = 100_000  # that the baseline's dictionary is made of
 MOST_SCORED = 300  # pairs that are translated at each validation, where BLEU chooses
 
 
@@ -75,7 +78,7 @@ class Translate(Task):
             "symbols": {"train": train.target.symbols, "validation": held.target.symbols},
             "unit": job.unit,
             "dropped": dict(split.files.dropped),
-            "examples": [pair.source for pair in held.pairs[:3]],
+            "examples": [pair.source[:300] for pair in held.pairs[:3]],
         }
         progress.say(_summary(config, codecs, train, model))
         return Prepared(job, config, codecs.to_json(), facts, job.dictionary.arrays())
@@ -119,20 +122,18 @@ class _Split:
     def __init__(self, data: Sequence[str | Path], valid: Sequence[str | Path], config: TranslationConfig):
         self.files = PairFiles(data, config.source, config.target, swapped=config.swapped)
         self.held = PairFiles(valid, config.source, config.target, swapped=config.swapped) if valid else None
-        self.seed = config.seed
-        self.count = sum(1 for _ in self.files)  # a first pass, which also finds every fault before anything is made
+        # A first pass, which also finds every fault before anything is made. Pairs of one source stay together.
+        self._held = held_out((pair.source for pair in self.files), config.valid_share, config.seed, MOST_VALID)
+        self.count = len(self._held)
         if self.count < LEAST:
             raise DataError(f"there are only {self.count} pairs ({self.files.report}); training needs at least {LEAST}")
-        self.share = max(2 / self.count, min(config.valid_share, MOST_VALID / self.count))
 
     def part(self, name: str) -> Iterator[Pair]:
         """The pairs of "train" or "valid"."""
         if self.held is not None:
             yield from self.files if name == "train" else self.held
             return
-        chosen = np.random.default_rng(self.seed).random(self.count) < self.share
-        chosen[np.random.default_rng(self.seed).integers(self.count)] = True  # at least one
-        yield from (pair for pair, held in zip(self.files, chosen, strict=True) if held == (name == "valid"))
+        yield from (pair for pair, held in zip(self.files, self._held, strict=True) if held == (name == "valid"))
 
 
 class _Stored:
@@ -142,12 +143,8 @@ class _Stored:
         self.pairs = list(islice(split.part(name), MOST_PAIRS if name == "train" else MOST_VALID))
         sides = (("source", codecs.source), ("target", codecs.target))
         self.source, self.target = (Corpus(scratch, f"{name}.{side}", len(codec.vocabulary)) for side, codec in sides)
-        self.source.write(self._filled(codecs.source.encode(pair.source)) for pair in split.part(name))
+        self.source.write(filled(codecs.source.encode(pair.source)) for pair in split.part(name))
         self.target.write(np.append(codecs.target.encode(pair.target), Vocabulary.end) for pair in split.part(name))
-
-    @staticmethod
-    def _filled(ids: np.ndarray) -> np.ndarray:
-        return ids if len(ids) else np.array([Vocabulary.unknown])
 
 
 class _Job:
@@ -159,13 +156,13 @@ class _Job:
         self.model, self.codecs, self.config, self.held = model, codecs, config, held
         self.feed: Any = Pairs(train.source, train.target, config.batch, config.seed)
         self._watched = Pairs(held.source, held.target, 4096)
-        self.dictionary = Dictionary.fit([(dictionary_words(a), dictionary_words(b)) for a, b in train.pairs])
+        self.dictionary = Dictionary.fit([(read_words(a), written_words(b)) for a, b in train.pairs])
         unigram = KneserNey.fit(train.target, 1, len(codecs.target.vocabulary), Vocabulary.begin)
         model.head.expect(torch.from_numpy(unigram.distribution([])).float())  # type: ignore[operator]
         if config.stopping == "bleu":
             self.unit = "points of BLEU short of 100"
             sources, references = (list(column) for column in zip(*held.pairs[:MOST_SCORED], strict=True))
-            words = [joined(self.dictionary.translate(dictionary_words(text))) for text in sources]
+            words = [joined(self.dictionary.translate(read_words(text))) for text in sources]
             self.baselines = {"copying the source": 100 - bleu(sources, references), "word by word": 100 - bleu(words, references)}
         else:
             self.unit = f"nats per target {'word' if config.unit == 'words' else 'subword'}"
@@ -191,7 +188,7 @@ class _Job:
         return sum(float(loss) for loss, _, _ in found) / sum(count for _, count, _ in found)
 
     def _greedy(self, texts: Sequence[str]) -> list[str]:
-        ids = [_Stored._filled(self.codecs.source.encode(text)) for text in texts]
+        ids = [filled(self.codecs.source.encode(text)) for text in texts]
         batch = Sequences.collate(ids).to(next(self.model.parameters()).device)
         writer = self.model.write(self.model.encode(batch))
         found = beam_search(writer, batch.lengths * 2 + 10, begin=Vocabulary.begin, end=Vocabulary.end, beams=1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +18,51 @@ from unspool.codecs.pairs import PairFiles, plain_lines
 from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec, joined
 from unspool.decoding.beam import Hypothesis, beam_search
-from unspool.errors import DataError
+from unspool.errors import ConfigError, DataError
 from unspool.layers import Embedding, Recurrent
 from unspool.models import Categorical, EncoderDecoder
 from unspool.scoring.bleu import translation_scores
 from unspool.scoring.ibm1 import Dictionary
-from unspool.sequences import Sequences
+from unspool.sequences import Sequences, batches_by_length
+from unspool.tasks.glossary import read_glossary, with_fixed
+from unspool.tasks.inputs import blocks
 from unspool.tasks.task import Trained, configure
 from unspool.tasks.translation_config import TranslationConfig
 from unspool.training import ModelFolder, pick_device
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["Codecs", "Translation", "TranslationModel", "build", "dictionary_words"]
+__all__ = ["Codecs", "Translation", "TranslationModel", "build", "read_words", "written_words"]
 
-TOGETHER = 64  # sentences that are translated as one batch
-BLOCK = 2048  # sentences that are sorted by length together
+TOGETHER = 1500  # symbols that are read as one batch
+MOST_SYMBOLS = 1000  # of a text
 
 Codec = TextCodec | WordCodec
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The translation of a text, its score (log-probability over a penalty of length) and log-probability, the n best ones, where
-    each of its symbols was looked for, and what seems wrong with it."""
+    """The translation of a text, its score (log-probability over a penalty of length) and log-probability, the n best ones, and
+    what seems wrong with it; and the symbols read and written with where each of those was looked for."""
 
     source: str
     text: str
     score: float
     log_probability: float
     best: list[dict[str, Any]] = field(default_factory=list)
-    alignment: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list, repr=False)
+    written: list[str] = field(default_factory=list, repr=False)
+    looked: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+
+    @property
+    def alignment(self) -> dict[str, Any]:
+        """Symbols of the source and of the translation, and for each of the latter the weights of the former."""
+        weights = [[round(float(w), 4) for w in row] for row in self.looked]
+        return {"source": self.read, "target": [s.strip() for s in self.written], "weights": weights}
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("source", "text", "score", "log_probability", "best", "warnings", "alignment")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -86,9 +99,14 @@ def build(config: TranslationConfig, codecs: Codecs, device: torch.device, seed:
     return EncoderDecoder(source, encoder, target, decoder, head, input_dropout=inputs, dropout=config.dropout or 0.0).to(device)
 
 
-def dictionary_words(text: str) -> list[str]:
-    """The words that the baseline's dictionary is of."""
+def read_words(text: str) -> list[str]:
+    """The words that the baseline's dictionary translates."""
     return WordCodec().split(text)
+
+
+def written_words(text: str) -> list[str]:
+    """The words that it translates to."""
+    return WordCodec(lower=False).split(text)
 
 
 class TranslationModel(Trained):
@@ -119,7 +137,7 @@ class TranslationModel(Trained):
         others = {}
         for name, texts in {
             "copying the source": sources,
-            "word by word (IBM model 1)": [joined(dictionary.translate(dictionary_words(s))) for s in sources],
+            "word by word (IBM model 1)": [joined(dictionary.translate(read_words(s))) for s in sources],
         }.items():
             other = translation_scores(texts, references)
             others |= {f"{name}, {key}": other[key] for key in ("BLEU", "chrF")}
@@ -140,22 +158,22 @@ class TranslationModel(Trained):
         `best` hypotheses are given with their scores. `glossary` (a mapping, or a file of lines with a tab) says what words become,
         `keep` which are not translated.
         """
-        fixed = {**_glossary(glossary), **{word: word for word in keep}}
-        for given in inputs:
-            lines = plain_lines(given) if _is_file(given) else iter([str(given)])
-            while block := list(islice(lines, BLOCK)):
-                yield from self.translate(block, beams=beams, best=best, no_repeat=no_repeat, fixed=fixed)
+        fixed = {**read_glossary(glossary), **{word: word for word in keep}}
+        if best < 1:
+            raise ConfigError(f"best must be at least 1, not {best}")
+        for _, texts in blocks(inputs, plain_lines):
+            yield from self.translate(texts, beams=beams, best=best, no_repeat=no_repeat, fixed=fixed)
 
     def translate(
         self, texts: Sequence[str], *, beams: int = 5, best: int = 1, no_repeat: int = 0, fixed: Mapping[str, str] | None = None
     ) -> list[Translation]:
-        """The translation of each text, sentences of like length together."""
-        ids = [self.codecs.source.encode(text) for text in texts]
-        answers: list[Translation] = [Translation(text, "", 0.0, 0.0) for text in texts]
-        order = sorted((i for i in range(len(ids)) if len(ids[i])), key=lambda i: len(ids[i]))
-        for at in range(0, len(order), TOGETHER):
-            rows = order[at : at + TOGETHER]
-            for i, found in zip(rows, self._search([ids[i] for i in rows], max(beams, best), no_repeat), strict=True):
+        """The translation of each text, sentences of like length together. Of a text only the first 1,000 symbols are read."""
+        ids = [self.codecs.source.encode(text)[:MOST_SYMBOLS] for text in texts]
+        answers = [Translation(text, "", 0.0, 0.0) for text in texts]
+        filled = [i for i in range(len(ids)) if len(ids[i])]
+        for rows in batches_by_length([len(ids[i]) for i in filled], TOGETHER):
+            chosen: list[int] = [filled[row] for row in rows.tolist()]
+            for i, found in zip(chosen, self._search([ids[i] for i in chosen], max(beams, best), no_repeat), strict=True):
                 answers[i] = self._answer(texts[i], found, best, fixed or {})
         return answers
 
@@ -174,18 +192,21 @@ class TranslationModel(Trained):
         )
 
     def _answer(self, source: str, found: list[Hypothesis], best: int, fixed: Mapping[str, str]) -> Translation:
-        first = found[0]
-        places = self.codecs.source.places(source)
+        places = self.codecs.source.places(source)[:MOST_SYMBOLS]
         read = [source[a:b] for a, b in places]
-        written = self._symbols(first, read)
-        text = _with_fixed(source, places, written, first.looked.numpy(), fixed)
-        ways = [
-            {"text": joined_symbols(self._symbols(h, read)), "score": h.score, "log-probability": h.log_probability}
-            for h in found[:best]
+        written = [self._symbols(h, read) for h in found[:best]]
+        looked = [h.looked.numpy()[:, : len(read)] for h in found[:best]]
+        texts = [
+            with_fixed(source, places, w, at, fixed) if fixed else "".join(w).strip() for w, at in zip(written, looked, strict=True)
         ]
-        looked = [[round(float(w), 4) for w in row[: len(read)]] for row in first.looked.tolist()]
-        alignment = {"source": read, "target": [s.strip() for s in written], "weights": looked}
-        return Translation(source, text, first.score, first.log_probability, ways, alignment, _warnings(source, text, first))
+        first = found[0]
+        ways = [
+            {"text": text, "score": h.score, "log-probability": h.log_probability} for text, h in zip(texts, found, strict=False)
+        ]
+        warnings = _warnings(source, texts[0], first)
+        if len(read) == MOST_SYMBOLS:
+            warnings.append(f"long: only its first {MOST_SYMBOLS:,} symbols were read")
+        return Translation(source, texts[0], first.score, first.log_probability, ways, warnings, read, written[0], looked[0])
 
     def _symbols(self, hypothesis: Hypothesis, read: list[str]) -> list[str]:
         """What each id adds to the text; in place of an unknown word stands the source word that was looked at."""
@@ -212,27 +233,34 @@ class TranslationModel(Trained):
     def deliver(self, samples: Iterable[Translation], output: Path | None = None, as_json: bool = False) -> str:
         """The translations, one a line, or JSON lines. An output file is .json (lines of JSON), .png (the alignment of the first)
         or, with any other ending, one translation a line."""
-        found = list(samples)
         if output is None:
-            return "\n".join(json.dumps(asdict(t), ensure_ascii=False) if as_json else _shown(t) for t in found)
+            return "\n".join(json.dumps(t.to_json(), ensure_ascii=False) if as_json else _shown(t) for t in samples)
+        if output.suffix.lower() == ".png":
+            return self._picture(next(iter(samples), None), output)
+        as_json = as_json or output.suffix.lower() in (".json", ".jsonl")
+        count, odd, beside = 0, 0, output.with_name(f".{output.name}.part")  # the input may be the file that is written
         try:
-            if output.suffix.lower() == ".png":
-                from unspool.insight.pictures import write_alignment
-
-                write_alignment(output, **found[0].alignment)
-            else:
-                as_json = as_json or output.suffix.lower() in (".json", ".jsonl")
-                lines = [json.dumps(asdict(t), ensure_ascii=False) if as_json else t.text for t in found]
-                output.write_text("\n".join(lines) + "\n", "utf-8")
+            with beside.open("w", encoding="utf-8") as file:
+                for t in samples:
+                    file.write((json.dumps(t.to_json(), ensure_ascii=False) if as_json else t.text) + "\n")
+                    count, odd = count + 1, odd + bool(t.warnings)
+            os.replace(beside, output)
         except OSError as error:
             raise DataError(f"cannot write {output}: {error.strerror}") from error
-        odd = sum(bool(t.warnings) for t in found)
-        return f"{len(found):,} translations are in {output}" + (f"; {odd:,} look wrong (see --json)" if odd else "")
+        finally:
+            beside.unlink(missing_ok=True)
+        return f"{count:,} translations are in {output}" + (f"; {odd:,} look wrong (see --json)" if odd else "")
 
+    def _picture(self, translation: Translation | None, output: Path) -> str:
+        from unspool.insight.pictures import write_alignment
 
-def joined_symbols(symbols: Sequence[str]) -> str:
-    """The text that symbols add up to."""
-    return "".join(symbols).strip()
+        if translation is None or not translation.written:
+            raise DataError("there is no translation to draw: the text is empty")
+        try:
+            write_alignment(output, **translation.alignment)
+        except OSError as error:
+            raise DataError(f"cannot write {output}: {error.strerror}") from error
+        return f"{_shown(translation)}\n    the alignment is in {output}"
 
 
 def _shown(t: Translation) -> str:
@@ -240,70 +268,6 @@ def _shown(t: Translation) -> str:
     if len(t.best) > 1:
         lines += [f"    {way['score']:8.3f}  {way['text']}" for way in t.best]
     return "\n".join(lines)
-
-
-def _is_file(given: str | Path) -> bool:
-    try:
-        return Path(given).is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _glossary(given: str | Path | Mapping[str, str] | None) -> dict[str, str]:
-    if given is None:
-        return {}
-    entries: list[tuple[str, str, str]] = []
-    if isinstance(given, Mapping):
-        entries = [(f"the glossary's entry {a!r}", a, b) for a, b in given.items()]
-    else:
-        for number, line in enumerate(plain_lines(given), 1):
-            if line.strip():
-                source, tab, target = line.partition("\t")
-                where = f"{given}, line {number}"
-                if not tab:
-                    raise DataError(f"{where} is no glossary entry: expected 'source<TAB>target', found {line[:60]!r}")
-                entries.append((where, source, target))
-    found: dict[str, str] = {}
-    for where, source, target in entries:
-        source, target = source.strip(), target.strip()
-        if not source or not target:
-            raise DataError(f"{where} cannot be used: one of its sides is empty")
-        if found.get(source, target) != target:
-            raise DataError(f"{where} cannot be used: {source!r} is to become both {found[source]!r} and {target!r}")
-        found[source] = target
-    return found
-
-
-def _with_fixed(
-    source: str, places: Sequence[tuple[int, int]], written: Sequence[str], looked: np.ndarray, fixed: Mapping[str, str]
-) -> str:
-    """The text of symbols, with the words that an entry's source was looked at for replaced by the entry's target.
-
-    Words are runs of symbols up to the next space. Of the runs of neighbouring words that looked most at the entry's source, the
-    one with the most attention gives way.
-    """
-    words: list[tuple[str, np.ndarray]] = []
-    for symbol, weights in zip(written, looked, strict=True):
-        if not words or symbol.startswith(" "):
-            words.append((symbol.strip(), weights))
-        else:
-            words[-1] = (words[-1][0] + symbol, np.maximum(words[-1][1], weights))
-    texts = [text for text, _ in words]
-    for entry, target in fixed.items():
-        for match in re.finditer(rf"(?<!\w){re.escape(entry)}(?!\w)", source):
-            if not words or target in " ".join(texts):
-                continue
-            inside = np.array([a < match.end() and b > match.start() for a, b in places])
-            mass = np.array([weights[: len(inside)][inside].sum() for _, weights in words])
-            most = np.array([bool(inside[min(int(w[: len(inside)].argmax()), len(inside) - 1)]) for _, w in words])
-            first = last = int((mass * (1 + most)).argmax())
-            while first > 0 and most[first - 1] and texts[first - 1]:
-                first -= 1
-            while last + 1 < len(words) and most[last + 1] and texts[last + 1]:
-                last += 1
-            tail = re.search(r"[.,!?;:]+$", texts[last])
-            texts[first : last + 1] = [target + (tail.group() if tail else "")] + [""] * (last - first)
-    return " ".join(text for text in texts if text)
 
 
 def _warnings(source: str, text: str, hypothesis: Hypothesis) -> list[str]:

@@ -165,6 +165,10 @@ def _inherited(start: Trained, room: Task, options: dict[str, Any]) -> dict[str,
         "column",
         "valid_share",
         "cache",
+        "encoder",
+        "text_column",
+        "label_column",
+        "swapped",
     )
     return {**{k: v for k, v in start.stored["config"].items() if k not in learning}, **options}
 
