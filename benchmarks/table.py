@@ -20,6 +20,10 @@ HEADLINES = (
     "Nottingham roll",
     "Nottingham events, split by piece",
     "Final Fantasy piano, notebook vocabulary, 10 % of the pieces held out",
+    "sentiment/sst5",
+    "sentiment/alexa_reviews",
+    "translation/multi30k de→en, test 2016 Flickr",
+    "translation/multi30k en→de, test 2016 Flickr",
 )
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from unspool.layers import Recurrent
-from unspool.models import language_model
-from unspool.models.cache import SHARPNESS, Cache
+from unspool.layers import Keys, Recurrent
+from unspool.models import Bernoulli, OneToMany, language_model
+from unspool.models.cache import SHARPNESS, Cache, KeyCache
 
 V, T, H = 5, 40, 6
 
@@ -89,3 +89,41 @@ def test_a_stream_goes_on_with_some_rows_and_from_another_state():
 def test_an_impossible_symbol_stays_finite():
     h, y, _ = drawn(1)
     assert Cache(9, 1, H, torch.empty(0)).nll(h[:, :1], y[:, :1], torch.full((1, 1), 200.0)).item() == pytest.approx(200, abs=1)
+
+
+def test_a_cache_of_keys_is_its_equation_whole_in_pieces_and_step_by_step():
+    torch.manual_seed(0)
+    h, y, logits = torch.randn(2, T, H).double(), torch.randint(2, (2, T, 5)), torch.randn(2, T, 5).double()
+
+    def made():
+        return KeyCache(9, 2, H, torch.empty(0).double(), 0.3, 5)
+
+    whole, pieces, stream = made().nll(h, y, logits), made(), made()
+    parts = [pieces.nll(*(t[:, a:b] for t in (h, y, logits))) for a, b in ((0, 11), (11, T))]
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    for t in range(T):
+        p = stream.logits(h[:, t], logits[:, t]).sigmoid()
+        found = -torch.where(y[:, t] > 0, p, 1 - p).log().sum(1)
+        torch.testing.assert_close(found, whole[:, t])
+        for row in range(2):
+            own, total = 0.3 * logits[row, t].sigmoid(), 0.3
+            for i in range(max(0, t - 9), t):
+                w = math.exp(SHARPNESS * (float(normalize(h[row, t], dim=0) @ normalize(h[row, i], dim=0)) - 1))
+                own, total = own + w * y[row, i], total + w
+            torch.testing.assert_close(p[row], own / total)
+        stream.add(h[:, t : t + 1], y[:, t : t + 1])
+
+
+def test_a_model_of_keys_streams_with_it_and_gains_where_music_repeats():
+    torch.manual_seed(0)
+    model = OneToMany(Keys(5, 2.0), Recurrent("lstm", 5, 8), Bernoulli(8, 5), cache=30, own=0.3).eval()
+    y = torch.randint(2, (1, 12, 5)).repeat(1, 8, 1)
+    inputs = torch.cat([torch.zeros(1, 1, 5), y[:, :-1]], 1)
+    with torch.no_grad():
+        h, _ = model(inputs)
+        own, whole = model.head.nll(h, y), model.memory().nll(h, y, model.head(h))
+    assert whole.mean() < own.mean() - 0.5
+    stream = model.stream(1)
+    steps = [stream.step(inputs[:, t]).sigmoid()[0] for t in range(y.shape[1])]
+    found = [-torch.where(key > 0, p, 1 - p).log().sum() for p, key in zip(steps, y[0], strict=True)]
+    torch.testing.assert_close(torch.stack(found), whole[0], atol=1e-4, rtol=1e-4)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "KeyCache"]
 
 SHARPNESS = 16.0  # a state at cosine c counts exp(SHARPNESS (c - 1)) of one that is the same
 
@@ -24,7 +24,10 @@ class Cache:
     def __init__(self, size: int, batch: int, hidden: int, like: Tensor, own: float = 5.0):
         self.size, self.own, self.now = size, own, 0
         self._keys = like.new_empty(batch, size, hidden)  # pages that are not filled yet are not there yet
-        self._symbols = like.new_empty(batch, size, dtype=torch.long)
+        self._values = self._room(like, batch)
+
+    def _room(self, like: Tensor, batch: int) -> Tensor:
+        return like.new_empty(batch, self.size, dtype=torch.long)
 
     def reset(self) -> None:
         """Forgets everything."""
@@ -35,10 +38,10 @@ class Cache:
         whole, filled = self._keys, min(self.now, self.size)
         self._keys = whole.new_empty(len(rows), *whole.shape[1:])
         self._keys[:, :filled] = whole[rows, :filled]
-        self._symbols = self._symbols[rows]
+        self._values = self._values[rows]
 
     def add(self, h: Tensor, y: Tensor) -> None:
-        """Remembers states (B, T, H) and the symbols (B, T) that followed them; of more than `size` the last."""
+        """Remembers states (B, T, H) and the symbols (B, T), or keys (B, T, K), that followed; of more than `size` the last."""
         self._add(F.normalize(h, dim=2), y)
 
     def _add(self, keys: Tensor, y: Tensor) -> None:
@@ -46,21 +49,27 @@ class Cache:
         self.now += y.shape[1]
         at = torch.arange(self.now - y.shape[1], self.now, device=y.device) % self.size
         self._keys[:, at] = keys
-        self._symbols[:, at] = y
+        self._values[:, at] = y.to(self._values.dtype)
 
     def logits(self, h: Tensor, logits: Tensor) -> Tensor:
         """The model's logits (B, V) at states (B, H), to those of P, on the same scale."""
         filled = min(self.now, self.size)
         weights = _weights(F.normalize(h, dim=1)[:, None], self._keys[:, :filled])[:, 0]
-        p = (self.own * logits.softmax(1)).scatter_add(1, self._symbols[:, :filled], weights)
+        p = (self.own * logits.softmax(1)).scatter_add(1, self._values[:, :filled], weights)
         return (p / (self.own + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
 
-    def nll(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
-        """-log P (B, T) of symbols y (B, T) at states (B, T, H), given the model's own `nll` (B, T); remembers them."""
-        pieces = [self._piece(*part) for part in zip(*(t.split(min(512, self.size), 1) for t in (h, y, nll)), strict=True)]
+    def nll(self, h: Tensor, y: Tensor, given: Tensor) -> Tensor:
+        """-log P (B, T) of symbols y (B, T) at states (B, T, H), `given` the model's own -log P (B, T); remembers them."""
+        pieces = [self._piece(*part) for part in zip(*(t.split(min(512, self.size), 1) for t in (h, y, given)), strict=True)]
         return torch.cat(pieces, 1)
 
-    def _piece(self, h: Tensor, y: Tensor, nll: Tensor) -> Tensor:
+    def _piece(self, h: Tensor, y: Tensor, given: Tensor) -> Tensor:
+        weights, values = self._seen(h, y)
+        same = values[:, None] == y[:, :, None]
+        return (self.own + weights.sum(2)).log() - torch.logaddexp(math.log(self.own) - given, (weights * same).sum(2).log())
+
+    def _seen(self, h: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What each state (B, T, H) has seen: the weights (B, T, N) and values (B, N, ...) of the steps before. Then adds these."""
         filled, T, own = min(self.now, self.size), h.shape[1], F.normalize(h, dim=2)
         t = torch.arange(self.now, self.now + T, device=h.device)[:, None]
         slots = torch.arange(filled, device=h.device)
@@ -68,9 +77,36 @@ class Cache:
         old = torch.cat([self.now - age, t[:, 0]])
         seen = (old < t) & (old >= t - self.size)
         weights = _weights(own, torch.cat([self._keys[:, :filled], own], 1)) * seen
-        same = torch.cat([self._symbols[:, :filled], y], 1)[:, None] == y[:, :, None]
+        values = torch.cat([self._values[:, :filled], y.to(self._values.dtype)], 1)
         self._add(own, y)
-        return (self.own + weights.sum(2)).log() - torch.logaddexp(math.log(self.own) - nll, (weights * same).sum(2).log())
+        return weights, values
+
+
+class KeyCache(Cache):
+    """The same for K yes-or-no answers at once, which stay independent: each probability is the mean of the model's own and of what
+    that key did in like states, p<k> = (own p<k>(h) + sum of w_i y<i, k>) / (own + sum of w_i).
+
+    Where a `Cache` is given the model's own -log P (B, T), this one is given its logits (B, T, K).
+    """
+
+    def __init__(self, size: int, batch: int, hidden: int, like: Tensor, own: float, keys: int):
+        self.keys = keys
+        super().__init__(size, batch, hidden, like, own)
+
+    def _room(self, like: Tensor, batch: int) -> Tensor:
+        return like.new_empty(batch, self.size, self.keys)
+
+    def logits(self, h: Tensor, logits: Tensor) -> Tensor:
+        """The model's logits (B, K) at states (B, H), to those of the mean."""
+        filled = min(self.now, self.size)
+        weights = _weights(F.normalize(h, dim=1)[:, None], self._keys[:, :filled])[:, 0]
+        seen = (weights[:, None] @ self._values[:, :filled])[:, 0]
+        return ((self.own * logits.sigmoid() + seen) / (self.own + weights.sum(1, keepdim=True))).logit(1e-7)
+
+    def _piece(self, h: Tensor, y: Tensor, given: Tensor) -> Tensor:
+        weights, values = self._seen(h, y)
+        p = (self.own * given.sigmoid() + weights @ values) / (self.own + weights.sum(2, keepdim=True))
+        return F.binary_cross_entropy(p.clamp(1e-7, 1 - 1e-7), y.to(p.dtype), reduction="none").sum(2)
 
 
 def _weights(queries: Tensor, keys: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["NADE", "Bernoulli", "Categorical", "Ordinal"]
+__all__ = ["NADE", "Bernoulli", "Categorical", "Ordinal", "tempered"]
 
 
 class Categorical(nn.Module):
@@ -110,7 +110,7 @@ class Bernoulli(nn.Module):
         self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Draws keys (..., K), zeros and ones; `allowed` (..., K) shuts out the rest."""
-        p = _tempered(self(h), temperature)
+        p = tempered(self(h), temperature)
         return torch.bernoulli(p if allowed is None else p * allowed, generator=rng)
 
     @torch.no_grad()
@@ -165,7 +165,7 @@ class NADE(nn.Module):
         linear = torch.zeros_like(bias)
         y = torch.zeros_like(bias)
         for k in range(self.keys):
-            p = _tempered(bias[..., k] + torch.sigmoid(hidden) @ self.V[k] + linear[..., k], temperature)
+            p = tempered(bias[..., k] + torch.sigmoid(hidden) @ self.V[k] + linear[..., k], temperature)
             y[..., k] = torch.bernoulli(p if allowed is None else p * allowed[..., self.keys - 1 - k], generator=rng)
             hidden = hidden + y[..., k, None] * self.W[k]
             linear = linear + y[..., k, None] * self.A[k]
@@ -177,6 +177,6 @@ class NADE(nn.Module):
         self.out.bias.copy_(p.flip(0).logit() - torch.sigmoid(torch.zeros(())) * self.V.sum(1))
 
 
-def _tempered(logits: Tensor, temperature: float) -> Tensor:
+def tempered(logits: Tensor, temperature: float) -> Tensor:
     """Probabilities; at a temperature of 0 the likelier answer is certain."""
     return (logits / temperature).sigmoid() if temperature else (logits > 0).to(logits.dtype)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from unspool.engines import State
 from unspool.layers import Embedding, OneHot, Recurrent, dropout, variational_dropout
-from unspool.models.cache import Cache
-from unspool.models.heads import Categorical
+from unspool.models.cache import Cache, KeyCache
+from unspool.models.heads import Bernoulli, Categorical
 
 __all__ = ["OneToMany", "Steps", "language_model"]
 
@@ -22,8 +22,8 @@ class OneToMany(nn.Module):
     """embed -> recurrent stack -> head: each step's distribution given the steps before.
 
     `embed` maps values (B, T, ...) to (B, T, D); the first value is one that begins a sequence, such as a begin symbol. Dropout: on
-    the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache of
-    symbols, by `stream` and by those who ask for `memory`; `own` is what the model's own answer weighs in it.
+    the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache, by
+    `stream` and by those who ask for `memory`; `own` is what the model's own answer weighs in it.
     """
 
     def __init__(
@@ -57,7 +57,10 @@ class OneToMany(nn.Module):
 
     def memory(self, batch: int = 1) -> Cache | None:
         """An empty cache for `batch` sequences, where the model has one."""
-        return Cache(self.cache, batch, self.stack.output_size, next(self.parameters()), self.own) if self.cache else None
+        if not self.cache:
+            return None
+        sizes = self.cache, batch, self.stack.output_size, next(self.parameters()), self.own
+        return KeyCache(*sizes, self.head.out.out_features) if isinstance(self.head, Bernoulli) else Cache(*sizes)
 
     def stream(self, batch: int = 1) -> Steps:
         """Goes step by step, for `batch` sequences at once, in constant memory."""
@@ -97,7 +100,7 @@ class Steps:
 
     @torch.no_grad()
     def step(self, ids: Tensor) -> Tensor:
-        """The last symbol (B,) to the next one's logits (B, V)."""
+        """The last symbol (B,), or keys (B, K), to the next one's logits (B, V) or (B, K)."""
         h = self.hidden(ids)
         logits = self._model.head(h)
         if self._cache:

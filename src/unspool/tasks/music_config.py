@@ -26,8 +26,8 @@ class MusicConfig(NetworkConfig):
         super().__post_init__()
         self._one_of("representation", ("auto", "events", "notebook", "roll"))
         self._one_of("keys", ("joint", "separate"))
-        if self.cache and (self.cache < 0 or self.representation == "roll"):
-            raise ConfigError(f"cache is a number of events or symbols to look up, and 0 for rolls, not {self.cache}")
+        if self.cache and self.cache < 0:
+            raise ConfigError(f"cache is a number of steps to look up, 0 for none, not {self.cache}")
         if not 1 <= self.steps <= 24:
             raise ConfigError(f"steps must be from 1 to 24 to a quarter note, not {self.steps}")
         if self.transpose is not None and not 0 <= self.transpose <= 12:
@@ -47,7 +47,7 @@ def settle(config: MusicConfig, *, steps: int) -> MusicConfig:
     few = by_size(steps, {50_000: 1, 300_000: 0.6}, 0.4)
     settled = {
         "embedding": 0 if roll else 256,
-        "cache": 0 if roll else 4000,
+        "cache": 4000,
         "dropout": 0.5 * few,
         "input_dropout": 0.1,
         "recurrent_dropout": 0.3 * few,
@@ -56,4 +56,5 @@ def settle(config: MusicConfig, *, steps: int) -> MusicConfig:
         "window": 128 if roll else 256,
         "batch": 1024 if roll else 2048,
     }
-    return replace(config.settled(settled), **({"cache": 0} if roll else {}))
+    config = config.settled(settled)
+    return replace(config, cache=0) if roll and config.keys == "joint" else config  # joint keys have no probability each

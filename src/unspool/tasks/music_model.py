@@ -21,6 +21,7 @@ from unspool.decoding.sampling import Sampling, generate
 from unspool.errors import ConfigError, DataError
 from unspool.layers import Embedding, Keys, Recurrent
 from unspool.models import NADE, Bernoulli, Categorical, OneToMany
+from unspool.models.heads import tempered
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import longest_copies
 from unspool.scoring.metrics import bits, perplexity
@@ -37,7 +38,7 @@ __all__ = ["MusicModel", "baselines", "build", "pieces_of"]
 
 LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
 MOST_EVENTS = 200  # of a bar: what has more will not end
-OWN = 1.0  # what the model's own answer weighs beside the cache: music repeats itself to the note
+OWN = {"events": 1.0, "notebook": 1.0, "roll": 0.3}  # what the model's own answer weighs beside the cache: music repeats itself
 TOGETHER = 64  # pieces that are drawn as one batch
 OVERLAP = 16  # pieces drawn to compare with a corpus
 
@@ -69,7 +70,7 @@ def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, so
         input_dropout=config.input_dropout or 0.0,
         dropout=config.dropout or 0.0,
         cache=config.cache or 0,
-        own=OWN,
+        own=OWN[codec.name],
     ).to(device)
 
 
@@ -130,7 +131,8 @@ class MusicModel(Trained):
             unknown = sum(int((ids == Vocabulary.unknown).sum()) for ids in pieces.corpus) if isinstance(pieces, EventPieces) else 0
             answer |= {"unknown": unknown} if unknown else {}
         if self.config.cache:
-            answer |= {f"without the cache, nats per {self.unit}": found.own / n}
+            own = found.own - found.first_own if roll else found.own
+            answer |= {f"without the cache, nats per {self.unit}": own / n}
         answer |= {"pieces": len(pieces.lengths), "counted": n}
         return answer | {"baselines": {f"{name}, nats per {self.unit}": value / n for name, value in others.items()}}
 
@@ -276,10 +278,13 @@ class MusicModel(Trained):
         given = torch.from_numpy(np.zeros((0, KEYS), np.uint8) if prompt is None else prompt).float().to(stream.device)
         frame, frames = torch.zeros(n, KEYS, device=stream.device), [*given.expand(n, *given.shape).unbind(1)]
         for known in frames:
-            stream.hidden(frame)
+            stream.step(frame) if isinstance(head, Bernoulli) else stream.hidden(frame)
             frame = known
         for _ in range((length or 16) * 4 * self.codec.steps):
-            frame = head.sample(stream.hidden(frame), None, rng, how.temperature)
+            if isinstance(head, Bernoulli):
+                frame = torch.bernoulli(tempered(stream.step(frame), how.temperature), generator=rng)
+            else:
+                frame = head.sample(stream.hidden(frame), None, rng, how.temperature)
             frames.append(frame)
         return [(roll, False) for roll in torch.stack(frames, 1).to(torch.uint8).cpu().numpy()]
 

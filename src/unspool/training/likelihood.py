@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.models import OneToMany
+from unspool.models.cache import Cache, KeyCache
 from unspool.training.feeds import Batch
 from unspool.training.loop import Carry
 
@@ -17,11 +18,12 @@ __all__ = ["Likelihood", "Total"]
 
 @dataclass
 class Total:
-    """-log P in nats over a feed: of all steps; without the cache; of the first steps of sequences alone; and how many they are."""
+    """-log P in nats over a feed: of all steps; without the cache; of the first steps of sequences, both; and how many."""
 
     nats: float = 0.0
     own: float = 0.0
     first: float = 0.0
+    first_own: float = 0.0
     steps: int = 0
     begun: int = 0
 
@@ -38,6 +40,9 @@ class Likelihood:
         nll, state = self.model.nll(batch.inputs, batch.targets, batch.start(carry))
         return (nll * batch.inside).sum(), batch.counted, tuple(s.detach() for s in state)
 
+    def _looked_up(self, cache: Cache, h: Tensor, targets: Tensor, own: Tensor) -> Tensor:
+        return cache.nll(h, targets, self.model.head(h) if isinstance(cache, KeyCache) else own)
+
     @torch.inference_mode()
     def total(self, feed: Any, *, cached: bool = False) -> Total:
         """Over a feed in its order, each sequence with a cache of its own where the model has one and it is asked for."""
@@ -50,11 +55,12 @@ class Likelihood:
                 cache.keep(torch.arange(len(batch.inputs), device=batch.inputs.device))
             h, state = self.model(batch.inputs, batch.start(state))
             own = self.model.head.nll(h, batch.targets)  # type: ignore[operator]
-            nll = cache.nll(h, batch.targets, own) if cache else own
+            nll = self._looked_up(cache, h, batch.targets, own) if cache else own
             found.nats += float((nll * batch.inside).double().sum())
             found.own += float((own * batch.inside).double().sum())
             found.steps += batch.counted
             if batch.fresh:
                 found.first += float(nll[:, 0].double().sum())
+                found.first_own += float(own[:, 0].double().sum())
                 found.begun += len(nll)
         return found
