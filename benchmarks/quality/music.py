@@ -244,7 +244,12 @@ def pieces(data: Path, minutes: float) -> None:
     train, _ = _divided(data / "nottingham_midi")
     corpus = [model.codec.encode(read_midi(file)) for file in train]
     own = 100 * statistics.mean(model.stuck(ids) for ids in corpus)
-    facts = {"seconds": round(seconds), "command": _command(), "model": "Nottingham events", "length": "the default, 64 bars at most"}
+    facts = {
+        "seconds": round(seconds),
+        "command": _command(),
+        "model": "Nottingham events",
+        "length": "the default, 64 bars at most",
+    }
     where = "1,000 generated pieces, temperature 1, no penalty"
     invalid = sum(model.codec.errors(piece.values) for piece in drawn)
     record("music", where, "invalid events", invalid, "lower", baselines={}, **facts, events=sum(len(p.values) for p in drawn))
