@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from unspool.layers import Keys, Recurrent
 from unspool.models import Bernoulli, OneToMany, language_model
-from unspool.models.cache import SHARPNESS, Cache, KeyCache
+from unspool.models.cache import SHARPNESS, Cache, KeyCache, SymbolCache
 
 V, T, H = 5, 40, 6
 
@@ -127,3 +127,34 @@ def test_a_model_of_keys_streams_with_it_and_gains_where_music_repeats():
     steps = [stream.step(inputs[:, t]).sigmoid()[0] for t in range(y.shape[1])]
     found = [-torch.where(key > 0, p, 1 - p).log().sum() for p, key in zip(steps, y[0], strict=True)]
     torch.testing.assert_close(torch.stack(found), whole[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_cache_of_what_follows_a_symbol_is_its_equation_whole_in_pieces_and_step_by_step():
+    h, y, logits = drawn(2)
+    own = -logits.log_softmax(2).gather(2, y[:, :, None])[:, :, 0]
+    for size in (9, T + 5):
+
+        def made(size=size):
+            return SymbolCache(size, 2, H, torch.empty(0), 0.3)
+
+        whole, pieces, stream = made().nll(h, y, own), made(), made()
+        parts = [pieces.nll(*(t[:, a:b] for t in (h, y, own))) for a, b in ((0, 11), (11, T))]
+        torch.testing.assert_close(torch.cat(parts, 1), whole)
+        for t in range(T):
+            p = stream.logits(h[:, t], logits[:, t]).softmax(1)
+            torch.testing.assert_close(-p.log().gather(1, y[:, t : t + 1])[:, 0], whole[:, t])
+            for row in range(2):
+                mass, total = 0.3 * math.exp(-own[row, t]), 0.3
+                for i in range(max(0, t - size), t):
+                    if t and i and y[row, i - 1] == y[row, t - 1]:
+                        w = math.exp(SHARPNESS * (float(normalize(h[row, t], dim=0) @ normalize(h[row, i], dim=0)) - 1))
+                        mass, total = mass + w * (y[row, i] == y[row, t]), total + w
+                assert float(whole[row, t]) == pytest.approx(-math.log(mass / total), abs=1e-4)
+            stream.add(h[:, t : t + 1], y[:, t : t + 1])
+    both, alone = made(), SymbolCache(T + 5, 1, H, torch.empty(0), 0.3)
+    both.add(h, y)
+    alone.add(h[1:], y[1:])
+    both.keep(torch.tensor([1]))
+    torch.testing.assert_close(both.logits(h[1:, 5], logits[1:, 5]), alone.logits(h[1:, 5], logits[1:, 5]))
+    both.reset()
+    torch.testing.assert_close(both.logits(h[1:, 5], logits[1:, 5]), logits[1:, 5])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unspool.engines import State
 from unspool.layers import Embedding, OneHot, Recurrent, dropout, variational_dropout
-from unspool.models.cache import Cache, KeyCache
+from unspool.models.cache import Cache, KeyCache, SymbolCache
 from unspool.models.heads import Bernoulli, Categorical
 
 __all__ = ["OneToMany", "Steps", "language_model"]
@@ -23,7 +23,8 @@ class OneToMany(nn.Module):
 
     `embed` maps values (B, T, ...) to (B, T, D); the first value is one that begins a sequence, such as a begin symbol. Dropout: on
     the input, inside the stack (the stack's own), on the output. `cache` is how many steps are looked up in a continuous cache, by
-    `stream` and by those who ask for `memory`; `own` is what the model's own answer weighs in it.
+    `stream` and by those who ask for `memory`; `own` is what the model's own answer weighs in it, and with `follow`
+    only steps behind the same symbol count.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class OneToMany(nn.Module):
         dropout: float = 0.0,
         cache: int = 0,
         own: float = 5.0,
+        follow: bool = False,
     ):
         super().__init__()
         self.embed, self.stack, self.head = embed, stack, head
         self.input_dropout, self.dropout, self.cache, self.own = input_dropout, dropout, cache, own
+        self.follow = follow
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Inputs (B, T, ...) to hidden states (B, T, H) and the last state.
@@ -60,7 +63,9 @@ class OneToMany(nn.Module):
         if not self.cache:
             return None
         sizes = self.cache, batch, self.stack.output_size, next(self.parameters()), self.own
-        return KeyCache(*sizes, self.head.out.out_features) if isinstance(self.head, Bernoulli) else Cache(*sizes)
+        if isinstance(self.head, Bernoulli):
+            return KeyCache(*sizes, self.head.out.out_features)
+        return SymbolCache(*sizes) if self.follow else Cache(*sizes)
 
     def stream(self, batch: int = 1) -> Steps:
         """Goes step by step, for `batch` sequences at once, in constant memory."""
