@@ -83,8 +83,8 @@ class Cache:
 
 
 class SymbolCache(Cache):
-    """The same, save that only steps behind the same symbol count: of music's states others are never alike, and a stream that looks
-    at a twentieth of them alone is fast."""
+    """The same, save that only steps behind the same symbol count: others are never alike in music, and a stream that looks at a
+    twentieth of them alone is fast."""
 
     def __init__(self, size: int, batch: int, hidden: int, like: Tensor, own: float):
         super().__init__(size, batch, hidden, like, own)
