@@ -38,7 +38,7 @@ __all__ = ["MusicModel", "baselines", "build", "pieces_of"]
 
 LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
 MOST_EVENTS = 200  # of a bar: what has more will not end
-OWN = 0.3  # what the model's own answer weighs beside the cache: music repeats itself to the note
+OWN_KEYS, OWN_SYMBOLS = 0.3, 3.0  # what the model's own answer weighs beside the cache; with less, drawn pieces go round
 TOGETHER = 64  # pieces that are drawn as one batch
 OVERLAP = 16  # pieces drawn to compare with a corpus
 
@@ -70,7 +70,7 @@ def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, so
         input_dropout=config.input_dropout or 0.0,
         dropout=config.dropout or 0.0,
         cache=config.cache or 0,
-        own=OWN,
+        own=OWN_KEYS if roll else OWN_SYMBOLS,
         follow=not roll,
     ).to(device)
 
