@@ -9,8 +9,8 @@ import pytest
 import unspool
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.tasks.reviews import write
-from unspool.tasks.sentiment import _Split
 from unspool.tasks.sentiment_config import SentimentConfig, settle
+from unspool.tasks.sentiment_data import Split
 
 QUICK = {"hidden": 24, "embedding": 24, "epochs": 25, "batch": 400, "learning_rate": 1e-2, "dropout": 0.1, "progress": "silent"}
 
@@ -121,7 +121,7 @@ def test_classes_without_an_order(tmp_path):
 def test_phrases_go_where_their_tree_goes(tmp_path):
     lines = [f"({i % 5} (2 word{i}) ({i % 3} (2 and) (1 other{i})))" for i in range(60)]
     (tmp_path / "trees.txt").write_text("\n".join(lines))
-    split = _Split([tmp_path / "trees.txt"], [], SentimentConfig(valid_share=0.3))
+    split = Split([tmp_path / "trees.txt"], [], SentimentConfig(valid_share=0.3))
     train, valid = list(split.part("train")), list(split.part("valid"))
     assert not any(e.part for e in valid)
     held = {e.text.split()[0] for e in valid}

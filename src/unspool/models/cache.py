@@ -55,7 +55,10 @@ class Cache:
         """The model's logits (B, V) at states (B, H), to those of P, on the same scale."""
         filled = min(self.now, self.size)
         weights = _weights(F.normalize(h, dim=1)[:, None], self._keys[:, :filled])[:, 0]
-        p = (self.own * logits.softmax(1)).scatter_add(1, self._values[:, :filled], weights)
+        return self._mixed(logits, self._values[:, :filled], weights)
+
+    def _mixed(self, logits: Tensor, symbols: Tensor, weights: Tensor) -> Tensor:
+        p = (self.own * logits.softmax(1)).scatter_add(1, symbols, weights)
         return (p / (self.own + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
 
     def nll(self, h: Tensor, y: Tensor, given: Tensor) -> Tensor:
@@ -113,8 +116,7 @@ class SymbolCache(Cache):
         alike, at = alike.to(torch.uint8).topk(most, dim=1)
         keys = self._keys[torch.arange(len(h), device=h.device)[:, None], at]
         weights = _weights(F.normalize(h, dim=1)[:, None], keys)[:, 0] * alike
-        p = (self.own * logits.softmax(1)).scatter_add(1, self._values.gather(1, at), weights)
-        return (p / (self.own + weights.sum(1, keepdim=True))).log() + logits.logsumexp(1, keepdim=True)
+        return self._mixed(logits, self._values.gather(1, at), weights)
 
     def _seen(self, h: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         now = torch.cat([self._last, y[:, :-1]], 1)

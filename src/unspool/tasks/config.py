@@ -32,7 +32,6 @@ class NetworkConfig:
     budget: str = "30m"
     epochs: float | None = None
     batch: int = 0  # symbols or steps at once
-    window: int = 0  # steps of backpropagation through time
     learning_rate: float | None = None
     weight_decay: float | None = None
     valid_share: float = 0.03

@@ -18,6 +18,7 @@ class MusicConfig(NetworkConfig):
     keys: str = "joint"  # of a roll: joint (each given those above it) or separate (one sigmoid each)
     steps: int = 4  # of a roll, to a quarter note, when it is made from MIDI
     transpose: int | None = None  # semitones up and down, at most, by which a piece may be moved while training
+    window: int = 0  # steps of backpropagation through time
     cache: int | None = None  # steps of the same piece looked up when it is read or written (models/cache.py); 0 for none
     budget: str = "15m"
     valid_share: float = 0.05

@@ -103,13 +103,24 @@ def split(source: Source, share: float, seed: int) -> np.ndarray:
     return drawn >= border
 
 
-class EventPieces:
-    """Pieces of ids, each from its begin to its end symbol."""
+class _Pieces:
+    """Pieces on disk, and of each the span of its pitches."""
 
-    def __init__(self, corpus: Corpus, codec: EventCodec | NotebookCodec):
+    def __init__(self, corpus: Corpus, codec: Any):
         self.corpus, self.codec = corpus, codec
         self.spans: list[tuple[int, int]] = []
         self._starts = np.zeros(1, np.int64)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self._starts)
+
+    def vary(self, piece: int, rng: np.random.Generator) -> Any:
+        return self.codec.vary(self.spans[piece], rng)
+
+
+class EventPieces(_Pieces):
+    """Pieces of ids, each from its begin to its end symbol."""
 
     def write(self, pieces: Iterable[np.ndarray]) -> EventPieces:
         """Stores the pieces; returns itself."""
@@ -123,18 +134,11 @@ class EventPieces:
         self._starts = self.corpus.ends(0, self.corpus.documents) if self.corpus.documents else self._starts
         return self
 
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self._starts)
-
     def read(self, piece: int, start: int, stop: int, variant: Any = None) -> np.ndarray:
         at = int(self._starts[piece])
         ids = self.corpus.read(at + start - (start > 0), at + stop)
         ids = ids if start else np.concatenate([[Vocabulary.begin], ids])
         return ids if variant is None else variant[ids]
-
-    def vary(self, piece: int, rng: np.random.Generator) -> Any:
-        return self.codec.vary(self.spans[piece], rng)
 
     def variants(self) -> Iterator[np.ndarray]:
         """Each piece's ids in every key that training may draw, the written ones first."""
@@ -143,13 +147,8 @@ class EventPieces:
             yield from (table[ids] for ids in self.corpus)
 
 
-class RollPieces:
+class RollPieces(_Pieces):
     """Pieces of rolls, packed eight keys to a byte. Before the first step all keys are silent."""
-
-    def __init__(self, corpus: Corpus, codec: RollCodec):
-        self.corpus, self.codec = corpus, codec
-        self.spans: list[tuple[int, int]] = []
-        self._starts = np.zeros(1, np.int64)
 
     def write(self, pieces: Iterable[np.ndarray]) -> RollPieces:
         """Stores the pieces; returns itself."""
@@ -163,19 +162,12 @@ class RollPieces:
         self._starts = self.corpus.ends(0, self.corpus.documents) // _ROW if self.corpus.documents else self._starts
         return self
 
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self._starts)
-
     def read(self, piece: int, start: int, stop: int, variant: Any = None) -> np.ndarray:
         at = int(self._starts[piece])
         packed = self.corpus.read((at + start - (start > 0)) * _ROW, (at + stop) * _ROW).astype(np.uint8).reshape(-1, _ROW)
         roll = np.unpackbits(packed, axis=1, count=KEYS)
         roll = roll if start else np.concatenate([np.zeros((1, KEYS), np.uint8), roll])
         return np.roll(roll, variant, axis=1) if variant else roll
-
-    def vary(self, piece: int, rng: np.random.Generator) -> Any:
-        return self.codec.vary(self.spans[piece], rng)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Each piece's roll."""

@@ -14,14 +14,13 @@ import torch
 
 from unspool.codecs import midi
 from unspool.codecs.events import EventCodec
-from unspool.codecs.midi import MidiFiles, Notes, Score
-from unspool.codecs.notebook import STEP, NotebookCodec
+from unspool.codecs.midi import MidiFiles, Notes
+from unspool.codecs.notebook import NotebookCodec
 from unspool.codecs.rolls import KEYS, RollCodec
-from unspool.decoding.sampling import Sampling, generate
+from unspool.decoding.sampling import Sampling
 from unspool.errors import ConfigError, DataError
 from unspool.layers import Embedding, Keys, Recurrent
 from unspool.models import NADE, Bernoulli, Categorical, OneToMany
-from unspool.models.heads import tempered
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import longest_copies
 from unspool.scoring.metrics import bits, perplexity
@@ -29,6 +28,7 @@ from unspool.scoring.music import stuck
 from unspool.scoring.rolls import RollBaselines
 from unspool.tasks.music_config import MusicConfig
 from unspool.tasks.music_data import Codec, EventPieces, RollPieces, Source, codec_of, store
+from unspool.tasks.music_draw import Drawing
 from unspool.tasks.music_pieces import Piece, deliver, facts_of, overlaps, signature_of
 from unspool.tasks.task import Trained, configure
 from unspool.training import Likelihood, ModelFolder, Pieces, pick_device
@@ -36,8 +36,6 @@ from unspool.vocabulary import Vocabulary
 
 __all__ = ["MusicModel", "baselines", "build", "pieces_of"]
 
-LONGEST_PIECE = 64  # bars, unless asked for more; a bar is taken as four quarter notes where there are none
-MOST_EVENTS = 200  # of a bar: what has more will not end
 OWN_KEYS, OWN_SYMBOLS = 0.3, 3.0  # what the model's own answer weighs beside the cache; with less, drawn pieces go round
 TOGETHER = 64  # pieces that are drawn as one batch
 OVERLAP = 16  # pieces drawn to compare with a corpus
@@ -216,99 +214,9 @@ class MusicModel(Trained):
         roll = isinstance(self.codec, RollCodec)
         if roll and (top_k or top_p < 1):
             raise ConfigError("top_k and top_p choose among symbols, and a roll has none; use the temperature")
-        given = midi.read_midi(prompt) if prompt else None
-        try:
-            values = self._prompt(given) if given is not None else None
-        except DataError as error:
-            raise DataError(f"{prompt} cannot be continued: {error}") from error
-        pieces: list[Piece] = []
-        for at in range(0, n, TOGETHER):
-            draw = self._rolls if roll else self._ids
-            drawn = draw(min(TOGETHER, n - at), values, length, how, seed + at)
-            pieces += [self._piece(ids, ended, given, 0 if values is None else len(values)) for ids, ended in drawn]
+        drawing = Drawing(self.model, self.codec, Path(prompt) if prompt else None, length, how)
+        pieces = [p for at in range(0, n, TOGETHER) for p in drawing.pieces(min(TOGETHER, n - at), seed + at)]
         return self._facts(pieces, compare)
-
-    def _prompt(self, given: Score) -> np.ndarray:
-        values = self.codec.encode(given)
-        unknown = int((values == Vocabulary.unknown).sum()) if isinstance(self.codec, NotebookCodec) else 0
-        if unknown:
-            raise DataError(f"{unknown} of its {len(values)} notes and chords are not among those of the training pieces")
-        return values
-
-    def _ids(
-        self, n: int, prompt: np.ndarray | None, length: int | None, how: Sampling, seed: int
-    ) -> list[tuple[np.ndarray, bool]]:
-        codec = self.codec
-        assert not isinstance(codec, RollCodec)
-        start = [] if prompt is None else prompt.tolist()
-        events = isinstance(codec, EventCodec)
-        bar = codec.vocabulary["Bar_None"] if events else -1
-        bars = (length or LONGEST_PIECE) + start.count(bar)
-        limit = (length or LONGEST_PIECE) * (MOST_EVENTS if events else int(4 / STEP))
-        rows = generate(
-            self.model,
-            start,
-            n,
-            begin=Vocabulary.begin,
-            end=Vocabulary.end,
-            forbidden=(Vocabulary.padding, Vocabulary.begin, Vocabulary.unknown),
-            limit=limit,
-            how=how,
-            seed=seed,
-            done=(lambda row: row[-1] == bar and row.count(bar) > bars) if events else None,
-            grammar=codec.grammar.start if isinstance(codec, EventCodec) else None,
-        )
-        found = []
-        for row in rows:
-            ids = np.asarray(row, np.int64)
-            ended = len(ids) - len(start) < limit and row[-1:] != [bar]
-            if isinstance(codec, EventCodec):  # what is cut off may have begun a note
-                whole = np.flatnonzero(codec.grammar.ends(ids))
-                ids = ids[: whole[-1] + 1] if len(whole) else ids[:0]
-            found.append((ids, ended))
-        return found
-
-    @torch.inference_mode()
-    def _rolls(
-        self, n: int, prompt: np.ndarray | None, length: int | None, how: Sampling, seed: int
-    ) -> list[tuple[np.ndarray, bool]]:
-        assert isinstance(self.codec, RollCodec)
-        stream = self.model.stream(n)
-        rng = torch.Generator(stream.device).manual_seed(seed)
-        head: Any = self.model.head
-        given = torch.from_numpy(np.zeros((0, KEYS), np.uint8) if prompt is None else prompt).float().to(stream.device)
-        frame, frames = torch.zeros(n, KEYS, device=stream.device), [*given.expand(n, *given.shape).unbind(1)]
-        for known in frames:
-            stream.step(frame) if isinstance(head, Bernoulli) else stream.hidden(frame)
-            frame = known
-        for _ in range((length or 16) * 4 * self.codec.steps):
-            if isinstance(head, Bernoulli):
-                frame = torch.bernoulli(tempered(stream.step(frame), how.temperature), generator=rng)
-            else:
-                frame = head.sample(stream.hidden(frame), None, rng, how.temperature)
-            frames.append(frame)
-        return [(roll, False) for roll in torch.stack(frames, 1).to(torch.uint8).cpu().numpy()]
-
-    def _piece(self, values: np.ndarray, ended: bool, given: Score | None, prompt: int) -> Piece:
-        score = self.codec.decode(values)
-        if given is None:
-            return Piece(score, ended, values)
-        first = midi.notes(given)
-        return Piece(midi.continued(given, self._new(values, prompt, first), score), ended, values, first, prompt)
-
-    def _new(self, values: np.ndarray, prompt: int, given: Notes) -> Notes:
-        """The notes behind the first `prompt` values, where they belong after the given notes."""
-        found = self._notes(values[prompt:] if isinstance(self.codec, NotebookCodec) else values)
-        if isinstance(self.codec, EventCodec):
-            old = self._notes(values[:prompt])
-            seen = set(zip(old.start.tolist(), old.pitch.tolist(), old.program.tolist(), strict=True))
-            keys = zip(found.start.tolist(), found.pitch.tolist(), found.program.tolist(), strict=True)
-            return found.where(np.array([key not in seen for key in keys], bool))
-        if isinstance(self.codec, RollCodec):
-            silent = values.copy()
-            silent[:prompt] = 0
-            return self._notes(silent)
-        return found._replace(start=found.start + float((given.start + given.duration).max()))
 
     def _facts(self, pieces: list[Piece], compare: Sequence[str | Path] | None) -> list[Piece]:
         others = Source(compare).encoded(self.codec) if compare else ()

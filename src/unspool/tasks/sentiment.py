@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unspool.codecs.corpus import Corpus
-from unspool.codecs.labelled import Example, LabelledFiles
 from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec
-from unspool.errors import ConfigError, DataError
 from unspool.models import ManyToOne
 from unspool.scoring.tfidf import MOST_TEXTS, TfidfBaseline
 from unspool.sequences import Sequences
-from unspool.tasks.config import held_out
-from unspool.tasks.inputs import filled
 from unspool.tasks.sentiment_config import SentimentConfig, settle
+from unspool.tasks.sentiment_data import Encoder, Split, Stored
 from unspool.tasks.sentiment_model import Codec, SentimentModel, build, codec_of
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import Examples, ModelFolder, Options, Progress, pick_device
@@ -32,9 +26,7 @@ from unspool.vocabulary import Vocabulary
 
 __all__ = ["Sentiment"]
 
-MOST_CLASSES = 100
 UNKNOWN = 0.02  # share of words that are hidden in training
-MOST_VALID = 5000  # texts: more would only take time
 
 
 class Sentiment(Task):
@@ -60,11 +52,11 @@ class Sentiment(Task):
         stored: Mapping[str, Any] | None = None,
         init: Trained | None = None,
     ) -> Prepared:
-        encoder = _Encoder(config.encoder) if config.encoder and stored is None and init is None else None
+        encoder = Encoder(config.encoder) if config.encoder and stored is None and init is None else None
         config = encoder.adopted(config) if encoder else config
-        split = _Split(data, valid, config, init.classes if isinstance(init, SentimentModel) else None)
+        split = Split(data, valid, config, init.classes if isinstance(init, SentimentModel) else None)
         codec = encoder.codec if encoder else self._codec(config, split, stored, init)
-        train, held = (_Stored(scratch, name, codec, split) for name in ("train", "valid"))
+        train, held = (Stored(scratch, name, codec, split) for name in ("train", "valid"))
         progress.say(f"read {split.files.report}" + (f"; for validation {split.held.report}" if split.held else ""))
         config = settle(config, texts=train.corpus.documents, ordered=split.ordered, classes=len(split.classes))
         model = build(config, len(codec.vocabulary), len(split.classes), pick_device(config.device), config.seed)
@@ -86,7 +78,7 @@ class Sentiment(Task):
         progress.say(_summary(config, train, split, model, len(codec.vocabulary)))
         return Prepared(job, config, codec.to_json(), facts, job.known, job.calibrate)
 
-    def _codec(self, config: SentimentConfig, split: _Split, stored: Mapping[str, Any] | None, init: Trained | None) -> Codec:
+    def _codec(self, config: SentimentConfig, split: Split, stored: Mapping[str, Any] | None, init: Trained | None) -> Codec:
         if stored is not None:
             return codec_of(stored["codec"])
         if isinstance(init, SentimentModel):
@@ -111,145 +103,12 @@ class Sentiment(Task):
         return card(stored, metrics)
 
 
-class _Split:
-    """Training and validation texts: a seeded choice of whole texts; the phrases of a tree go where it goes."""
-
-    def __init__(
-        self,
-        data: Sequence[str | Path],
-        valid: Sequence[str | Path],
-        config: SentimentConfig,
-        classes: list[str] | None = None,
-    ):
-        text, label = config.text_column, config.label_column
-        self.files = LabelledFiles(data, text=text, label=label, parts=True)
-        self.held = LabelledFiles(valid, text=text, label=label) if valid else None
-        counts: Counter[str] = Counter()
-        wholes: list[int] = []
-
-        def texts() -> Iterator[str]:
-            for example in self.files:  # a first pass, which also finds every fault before anything is made
-                counts[example.label] += 1
-                if not example.part:
-                    wholes.append(example.line)
-                    yield example.text
-                if len(counts) > MOST_CLASSES:
-                    shown = ", ".join(map(repr, list(counts)[:5]))
-                    raise DataError(
-                        f"there are more than {MOST_CLASSES} different labels ({shown} ...): name the right --label-column"
-                    )
-
-        self._held = held_out(texts(), config.valid_share, config.seed, MOST_VALID)
-        self.classes, self.ordered = _classes(counts) if classes is None else (classes, all(map(_is_number, classes)))
-        self.wholes = len(wholes)
-        if self.wholes < 10:
-            raise DataError(f"there are only {self.wholes} texts; training needs at least 10")
-        if config.head == "ordinal" and (not self.ordered or len(self.classes) < 3):
-            raise ConfigError(f"an ordinal head needs three or more numbers as labels, not {', '.join(self.classes[:5])}")
-
-    def part(self, name: str) -> Iterator[Example]:
-        """The examples of "train" or "valid"; of the latter whole texts alone, and a phrase that came before is left out."""
-        if self.held is not None and name == "valid":
-            yield from self.held
-            return
-        chosen, whole, seen = False, -1, set[Example]()
-        for example in self.files:
-            if not example.part:
-                whole += 1
-                chosen = self.held is None and bool(self._held[whole])
-            if chosen != (name == "valid") or (chosen and example.part):
-                continue
-            if example.part:  # short ones come again and again, and say nothing new
-                key = example._replace(line=0)
-                if key in seen:
-                    continue
-                seen.add(key)
-            yield example
-
-
-def _classes(counts: Counter[str]) -> tuple[list[str], bool]:
-    """The classes, and whether they are numbers and so have an order; DataError for one class, or a stray word among numbers."""
-    if len(counts) < 2:
-        raise DataError(f"all {counts.total():,} texts have the label {next(iter(counts))!r}; at least two classes are needed")
-    words = [label for label in counts if not _is_number(label)]
-    if words and sum(counts[word] for word in words) < 0.05 * counts.total():
-        raise DataError(f"the labels are numbers, but for {', '.join(map(repr, words[:5]))}; mend these, or leave them out")
-    return (sorted(counts) if words else sorted(counts, key=float)), not words
-
-
-class _Encoder:
-    """A language model of `unspool train text` to start from: its codec, its embedding, its layers as those that read forwards."""
-
-    def __init__(self, path: str):
-        folder = ModelFolder(path)
-        stored = folder.config()
-        if stored.get("task") != "text":
-            raise ConfigError(f"{path} is a {stored.get('task')} model; an encoder is a model of unspool train text")
-        self.config = stored["config"]
-        if not self.config["embedding"]:
-            raise ConfigError(f"{path} reads one-hot symbols; an encoder needs an embedding")
-        self.codec = TextCodec.from_json(stored["codec"])
-        self.tensors = folder.load_tensors("model")[0]
-
-    def adopted(self, config: SentimentConfig) -> SentimentConfig:
-        """The network has the language model's shape."""
-        own = {name: self.config[name] for name in ("cell", "hidden", "layers", "embedding", "residual")}
-        return replace(config, unit=self.codec.unit, **own)
-
-    @torch.no_grad()
-    def start(self, model: ManyToOne) -> None:
-        """Copies the weights; of layers above the first only the part that reads what goes forwards."""
-        own = model.state_dict()
-        own["embed.weight"].copy_(self.tensors["embed.weight"])
-        for name, tensor in self.tensors.items():
-            if name.startswith("stack.stack."):
-                layer, kind = name.split(".")[2:]
-                target = own[f"stack.stack.{2 * int(layer)}.{kind}"]
-                target[tuple(slice(size) for size in tensor.shape)].copy_(tensor)
-
-
-@dataclass
-class _Stored:
-    """One part, encoded on disk; some of its texts also as they are, for the baseline and for looking at."""
-
-    scratch: Path
-    name: str
-    codec: Codec
-    split: _Split
-    texts: list[str] = field(default_factory=list)
-    text_answers: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        known = {name: i for i, name in enumerate(self.split.classes)}
-        answers, wholes = list[int](), list[bool]()
-        rng, share = np.random.default_rng(0), MOST_TEXTS / max(1, self.split.wholes)
-
-        def encoded() -> Iterator[np.ndarray]:
-            for example in self.split.part(self.name):
-                if example.label not in known:
-                    names = ", ".join(self.split.classes)
-                    raise DataError(f"the label {example.label!r} of line {example.line} is none of those learned: {names}")
-                answers.append(known[example.label])
-                wholes.append(not example.part)
-                if wholes[-1] and rng.random() < share:
-                    self.texts.append(example.text)
-                    self.text_answers.append(answers[-1])
-                yield filled(self.codec.encode(example.text))
-
-        self.corpus = Corpus(self.scratch, self.name, len(self.codec.vocabulary)).write(encoded())
-        if not self.corpus.documents:
-            raise DataError(f"no text is left for the {self.name} part; give more texts")
-        self.answers = np.array(answers, np.int16)
-        self.wholes = int(np.sum(wholes))
-        self.whole_answers = self.answers[np.array(wholes)]
-
-
 class _Job:
     """What the loop trains."""
 
     unit, per_symbol = "nats per text", 1.0
 
-    def __init__(self, model: ManyToOne, train: _Stored, held: _Stored, config: SentimentConfig, split: _Split):
+    def __init__(self, model: ManyToOne, train: Stored, held: Stored, config: SentimentConfig, split: Split):
         self.model = model
         classes = len(split.classes)
         self.feed: Any = Examples(train.corpus, train.answers, config.batch, config.seed)
@@ -312,14 +171,7 @@ class _Job:
 TEMPERATURES = tuple(round(float(t), 3) for t in np.geomspace(0.4, 4, 24))
 
 
-def _is_number(label: str) -> bool:
-    try:
-        return bool(np.isfinite(float(label)))
-    except ValueError:
-        return False
-
-
-def _summary(config: SentimentConfig, train: _Stored, split: _Split, model: ManyToOne, symbols: int) -> str:
+def _summary(config: SentimentConfig, train: Stored, split: Split, model: ManyToOne, symbols: int) -> str:
     weights = sum(p.numel() for p in model.parameters())
     phrases = train.corpus.documents - train.wholes
     parts = f" and {phrases:,} of their phrases" if phrases else ""

@@ -21,6 +21,7 @@ class TextConfig(NetworkConfig):
     column: str | None = None  # of CSV and JSONL files
     normalise: str = "none"  # or tweets
     one_hot: bool = False  # instead of an embedding
+    window: int = 0  # steps of backpropagation through time
     tied: bool | None = None  # one matrix for input and output
     cache: int | None = None  # steps looked up when a running text is read or written (models/cache.py); 0 for none
 
