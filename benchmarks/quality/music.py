@@ -8,11 +8,9 @@ divided by their names first; training sees only what is left, and takes its val
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import math
-import shutil
 import statistics
 import sys
 import tempfile
@@ -25,6 +23,8 @@ import numpy as np
 import torch
 
 import unspool
+from benchmarks.quality.rows import MODELS, command, fresh, run
+from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
 from unspool.codecs.midi import read_midi
 from unspool.decoding.sampling import Sampling, generate
@@ -34,24 +34,8 @@ from unspool.scoring.ngram import KneserNey
 from unspool.tasks.music_data import EventPieces, Source, codec_of, split, store
 from unspool.training import Likelihood, ModelFolder, Options, Pieces, Progress, fit
 
-MODELS = Path("models")
-KEPT = False
 HELD = "test: the files with sha1(name) mod 10 = 0; validation: a seeded 5 % of the other pieces"
 PARTS = "the published train, valid and test parts; valid only stops training"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=list(ROWS))
-    parser.add_argument("--minutes", type=float, help="of training; the default is the row's own")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--kept", action="store_true", help="evaluate the model that the row trained before")
-    given = parser.parse_args()
-    MODELS.mkdir(exist_ok=True)
-    global KEPT
-    KEPT = given.kept
-    row, minutes = ROWS[given.row]
-    row(given.data / "music", given.minutes or minutes)
 
 
 def jsb(data: Path, minutes: float) -> None:
@@ -68,7 +52,7 @@ def joint(data: Path, minutes: float) -> None:
 
 
 def _roll(name: str, model: str, file: Path, minutes: float, keys: str, published: dict[str, float]) -> None:
-    trained, seconds = _train(model, [file], minutes, keys=keys)
+    trained, seconds = train_model("music", model, [file], minutes, keys=keys)
     found = trained.evaluate([file])
     print(json.dumps(found, indent=1), file=sys.stderr)
     others = {k.removesuffix(", nats per step"): v for k, v in found["baselines"].items()}
@@ -82,7 +66,7 @@ def _roll(name: str, model: str, file: Path, minutes: float, keys: str, publishe
         baselines=others | {f"{k} (published)": v for k, v in published.items()},
         settings=f"default, --keys {keys}",
         seconds=round(seconds),
-        command=_command(),
+        command=command("music"),
         split=PARTS,
         augmentation=f"transposed by up to {trained.codec.transpose} while training",
         steps="T - 1 of each piece, mean over all steps of all pieces",
@@ -92,7 +76,7 @@ def _roll(name: str, model: str, file: Path, minutes: float, keys: str, publishe
 
 def events(data: Path, minutes: float) -> None:
     train, test = _divided(data / "nottingham_midi")
-    model, seconds = _train("events", train, minutes)
+    model, seconds = train_model("music", "events", train, minutes)
     found = model.evaluate(test)
     print(json.dumps(found, indent=1, ensure_ascii=False), file=sys.stderr)
     grams = _kneser_ney(model.codec, train, test, model.config, range(3, 8))
@@ -108,7 +92,7 @@ def events(data: Path, minutes: float) -> None:
         lower_by=round(1 - value / grams[best], 4),
         kneser_ney=grams,
         seconds=round(seconds),
-        command=_command(),
+        command=command("music"),
         split=HELD,
         events=found["counted"],
         overlap=found["overlap with 16 generated pieces"],
@@ -117,7 +101,7 @@ def events(data: Path, minutes: float) -> None:
 
 def notebook(data: Path, minutes: float) -> None:
     train, test = _divided(data / "final_fantasy_piano")
-    model, seconds = _train("notebook-music", train, minutes, representation="notebook")
+    model, seconds = train_model("music", "notebook-music", train, minutes, representation="notebook")
     found = model.evaluate(test)
     print(json.dumps(found, indent=1, ensure_ascii=False), file=sys.stderr)
     grams = _kneser_ney(model.codec, train, test, model.config, range(2, 6))
@@ -136,7 +120,7 @@ def notebook(data: Path, minutes: float) -> None:
         baselines=others,
         settings="default, --representation notebook",
         seconds=round(seconds),
-        command=_command(),
+        command=command("music"),
         split=HELD,
         symbols=found["counted"],
         unknown=found.get("unknown", 0),
@@ -198,7 +182,7 @@ def _scaled_integers(model: Any, train: list[Path], test: list[Path], minutes: f
         parts = (source.encoded(model.codec, inside), source.encoded(model.codec, ~inside), Source(test).encoded(model.codec))
         stored = [store(Path(scratch), name, own, pieces) for name, pieces in zip("abc", parts, strict=True)]
         job = _Notebook(network, *stored[:2])  # type: ignore[arg-type]
-        folder = ModelFolder(_fresh("notebook-network"))
+        folder = ModelFolder(fresh("notebook-network"))
         folder.create({"task": "none"})
         fit(job, Options(budget=60 * minutes, learning_rate=1e-3), folder, Progress("plain"))
         folder.load_into(network)
@@ -246,7 +230,7 @@ def pieces(data: Path, minutes: float) -> None:
     own = 100 * statistics.mean(model.stuck(ids) for ids in corpus)
     facts = {
         "seconds": round(seconds),
-        "command": _command(),
+        "command": command("music"),
         "model": "Nottingham events",
         "length": "the default, 64 bars at most",
     }
@@ -280,7 +264,7 @@ def speed(_: Path, __: float) -> None:
             grammar=model.codec.grammar.start,
         )
         rates.append(sum(map(len, rows)) / (time.perf_counter() - began))
-    facts = {"command": _command(), "baselines": {}, "threads": 1, "turns": [round(r) for r in rates]}
+    facts = {"command": command("music"), "baselines": {}, "threads": 1, "turns": [round(r) for r in rates]}
     record("music", "generation, one thread, batch of 8", "events a second", statistics.median(rates), "higher", **facts)
 
 
@@ -290,24 +274,6 @@ def _divided(folder: Path) -> tuple[list[Path], list[Path]]:
     for file in files:
         parts[int(hashlib.sha1(file.name.encode()).hexdigest(), 16) % 10 == 0].append(file)
     return parts
-
-
-def _fresh(name: str) -> Path:
-    shutil.rmtree(MODELS / name, ignore_errors=True)
-    return MODELS / name
-
-
-def _train(name: str, files: list[Path], minutes: float, **options: Any) -> tuple[Any, float]:
-    began = time.monotonic()
-    if KEPT:
-        model = unspool.load(MODELS / name)
-        return model, model.metrics["seconds"]
-    model = unspool.train("music", files, _fresh(name), budget=f"{minutes}m", **options)  # type: ignore[arg-type]
-    return model, time.monotonic() - began
-
-
-def _command() -> str:
-    return " ".join(["python -m benchmarks.quality.music", *(word for word in sys.argv[1:] if word != "--kept")])
 
 
 ROWS = {
@@ -321,4 +287,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    main()
+    run("music", ROWS)

@@ -1,18 +1,16 @@
 """Quality of `unspool train sentiment` with its default settings.
 
-    python -m benchmarks.quality.sentiment ROW [--minutes M] [--data FOLDER]
+    python -m benchmarks.quality.sentiment ROW [--minutes M] [--data FOLDER] [--kept]
 
 Rows: sst5 (three seeds, each so many minutes), alexa (five folds, which share the minutes). Models are kept in `models/`.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import lzma
 import re
-import shutil
 import statistics
 import sys
 import time
@@ -21,23 +19,11 @@ from typing import Any
 
 import numpy as np
 
-import unspool
+from benchmarks.quality.rows import MODELS, command, run
+from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
 from unspool.errors import extra
 from unspool.scoring.rating import confusion, kappa, paired_bootstrap
-
-MODELS = Path("models")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=list(ROWS))
-    parser.add_argument("--minutes", type=float, help="of training; the default is the row's own")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    given = parser.parse_args()
-    MODELS.mkdir(exist_ok=True)
-    row, minutes = ROWS[given.row]
-    row(given.data / "sentiment", given.minutes or minutes)
 
 
 def sst5(data: Path, minutes: float) -> None:
@@ -48,12 +34,12 @@ def sst5(data: Path, minutes: float) -> None:
     found: list[dict[str, Any]] = []
     began = time.monotonic()
     for seed in range(3):
-        model = unspool.train("sentiment", train, _fresh(f"sst5-{seed}"), budget=f"{minutes}m", seed=seed)
+        model, _ = train_model("sentiment", f"sst5-{seed}", [train], minutes, seed=seed)
         found.append(model.evaluate([test]))
         print(json.dumps(found[-1], indent=1), file=sys.stderr)
     facts = {
         "seconds": round(time.monotonic() - began),
-        "command": _command(),
+        "command": command("sentiment"),
         "seeds": 3,
         "split": "test: the dev file; validation: a seeded tenth of the training sentences; phrases of the training trees are used",
     }
@@ -81,12 +67,12 @@ def alexa(data: Path, minutes: float) -> None:
         file = MODELS / "alexa-train.csv"
         with file.open("w", encoding="utf-8", newline="") as out:
             csv.writer(out).writerows([("review", "rating"), *((texts[i], ratings[i]) for i in train)])
-        model: Any = unspool.train("sentiment", file, _fresh(f"alexa-{fold}"), budget=f"{minutes * 12}s")
+        model, _ = train_model("sentiment", f"alexa-{fold}", [file], minutes / 5)
         ours[test] = [int(r.rating) for r in model.predict([texts[i] for i in test], explain=False)]
         theirs[test] = _tfidf([texts[i] for i in train], ratings[train], [texts[i] for i in test])
     mine, other = (kappa(confusion(ratings - 1, answers - 1, 5)) for answers in (ours, theirs))
     chance = paired_bootstrap(ours - 1, theirs - 1, ratings - 1, 5)
-    facts = {"seconds": round(time.monotonic() - began), "command": _command(), "paired_bootstrap_p": chance}
+    facts = {"seconds": round(time.monotonic() - began), "command": command("sentiment"), "paired_bootstrap_p": chance}
     facts["split"] = "five folds of a seeded permutation, each model's validation part inside its own training part"
     others = {"tf-idf and logistic regression, its C and class weights chosen inside each fold": other}
     record("sentiment", "sentiment/alexa_reviews", "QWK", mine, "higher", baselines=others, **facts)
@@ -107,16 +93,7 @@ def _read(file: Path) -> str:
     return lzma.decompress(file.read_bytes()).decode()
 
 
-def _fresh(name: str) -> Path:
-    shutil.rmtree(MODELS / name, ignore_errors=True)
-    return MODELS / name
-
-
-def _command() -> str:
-    return " ".join(["python -m benchmarks.quality.sentiment", *sys.argv[1:]])
-
-
 ROWS = {"sst5": (sst5, 8), "alexa": (alexa, 5)}
 
 if __name__ == "__main__":
-    main()
+    run("sentiment", ROWS)

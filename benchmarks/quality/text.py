@@ -1,6 +1,6 @@
 """Quality of `unspool train text` with its default settings.
 
-    python -m benchmarks.quality.text ROW [--minutes M] [--data FOLDER]
+    python -m benchmarks.quality.text ROW [--minutes M] [--data FOLDER] [--kept]
 
 Rows: shakespeare, trump, normalised, wikitext, samples (after trump), memory. Models are kept in `models/`. Each row cuts its test
 part off first; training sees only what is left, and takes its validation part from that.
@@ -8,7 +8,6 @@ part off first; training sees only what is left, and takes its validation part f
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import lzma
@@ -20,28 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import unspool
+from benchmarks.quality.rows import MODELS, command, fresh, run
+from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
 from unspool.scoring.metrics import distinct
-
-MODELS = Path("models")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=list(ROWS))
-    parser.add_argument("--minutes", type=float, help="of training; the default is the row's own")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    given = parser.parse_args()
-    MODELS.mkdir(exist_ok=True)
-    row, minutes = ROWS[given.row]
-    row(given.data / "text", given.minutes or minutes)
 
 
 def shakespeare(data: Path, minutes: float) -> None:
     text = _read(data / "tinyshakespeare/input.txt.xz")
     border = len(text) * 9 // 10
     train, test = _write("shakespeare", text[:border], text[border:])
-    model, seconds = _train("shakespeare", train, minutes)
+    model, seconds = train_model("text", "shakespeare", [train], minutes)
     found = model.evaluate([test])
     found["baselines"] |= _without(found, "nats per character")
     _record(
@@ -57,16 +45,17 @@ def shakespeare(data: Path, minutes: float) -> None:
 
 def trump(data: Path, minutes: float) -> None:
     train, test = _write("trump", *_tweets(data))
-    model, seconds = _train("trump", train, minutes)
+    model, seconds = train_model("text", "trump", [train], minutes)
     _record("text/trump", "bits per character", model.evaluate([test]), "bits per character", seconds, split=_TWEETS)
 
 
 def normalised(data: Path, minutes: float) -> None:
     train, test = _write("normalised", *_tweets(data))
-    model, seconds = _train("normalised", train, minutes, normalise="tweets")
-    notebook, _ = _train(
+    model, seconds = train_model("text", "normalised", [train], minutes, normalise="tweets")
+    notebook, _ = train_model(
+        "text",
         "notebook",
-        train,
+        [train],
         minutes,
         normalise="tweets",
         unit="characters",
@@ -92,7 +81,7 @@ def wikitext(data: Path, minutes: float) -> None:
     words = [word for word in text.replace("\n", " \n ").split(" ") if word]
     a, b = len(words) * 8 // 10, len(words) * 9 // 10
     train, valid, test = _write("wikitext", *(" ".join(part) for part in (words[:a], words[a:b], words[b:])))
-    model, seconds = _train("wikitext", train, minutes, valid=valid, unit="words", corpus="running")
+    model, seconds = train_model("text", "wikitext", [train], minutes, valid=valid, unit="words", corpus="running")
     found = model.evaluate([test])
     found["perplexity"] = found["perplexity per symbol"]
     n = found["counted"]
@@ -158,7 +147,7 @@ def memory(data: Path, minutes: float) -> None:
             "unit='characters', dropout=0.1, input_dropout=0.0, recurrent_dropout=0.0, progress='silent'); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
-        folder = _fresh(f"memory-{times}")
+        folder = fresh(f"memory-{times}")
         seconds = str(minutes * 30)
         ran = subprocess.run(
             [sys.executable, "-c", code, str(file), str(folder), seconds], capture_output=True, text=True, check=True
@@ -199,27 +188,11 @@ def _write(name: str, *parts: str) -> list[Path]:
     return files
 
 
-def _fresh(name: str) -> Path:
-    folder = MODELS / name
-    if folder.exists():
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-    return folder
-
-
-def _train(name: str, file: Path, minutes: float, **options: Any) -> tuple[Any, float]:
-    began = time.monotonic()
-    model = unspool.train("text", file, _fresh(name), budget=f"{minutes}m", **options)
-    return model, time.monotonic() - began
-
-
 def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: float, **facts: Any) -> None:
     print(json.dumps(found, ensure_ascii=False, indent=1), file=sys.stderr)
     bits = measure.startswith("bits")
     others = {name.split(", nats")[0]: value / 0.6931471805599453 if bits else value for name, value in found["baselines"].items()}
-    command = " ".join(["python -m benchmarks.quality.text", *sys.argv[1:]])
-    record("text", data, measure, found[key], "lower", baselines=others, seconds=round(seconds), command=command, **facts)
+    record("text", data, measure, found[key], "lower", baselines=others, seconds=round(seconds), command=command("text"), **facts)
 
 
 ROWS = {
@@ -232,4 +205,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    main()
+    run("text", ROWS)

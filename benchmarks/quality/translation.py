@@ -1,17 +1,15 @@
 """Quality and speed of `unspool train translation` with its default settings.
 
-    python -m benchmarks.quality.translation ROW [--minutes M] [--data FOLDER]
+    python -m benchmarks.quality.translation ROW [--minutes M] [--data FOLDER] [--kept]
 
 Rows: de-en, en-de, tatoeba, beam (after de-en) and training. Models are kept in `models/`.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import lzma
-import shutil
 import statistics
 import sys
 import time
@@ -24,6 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import unspool
+from benchmarks.quality.rows import MODELS, command, run
+from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
 from unspool.decoding.beam import beam_search
 from unspool.models import EncoderDecoder, Memory
@@ -31,19 +31,6 @@ from unspool.sequences import Sequences
 from unspool.tasks.translation_model import build
 from unspool.training import Pairs
 from unspool.vocabulary import Vocabulary
-
-MODELS = Path("models")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=list(ROWS))
-    parser.add_argument("--minutes", type=float, help="of training; the default is the row's own")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    given = parser.parse_args()
-    MODELS.mkdir(exist_ok=True)
-    row, minutes = ROWS[given.row]
-    row(given.data / "translation", given.minutes or minutes)
 
 
 def german_english(data: Path, minutes: float) -> None:
@@ -56,7 +43,15 @@ def english_german(data: Path, minutes: float) -> None:
 
 def _multi30k(data: Path, minutes: float, source: str, target: str, published: dict[str, float]) -> None:
     folder = data / "multi30k"
-    model, seconds = _train(f"{source}-{target}", _both(folder, "train"), minutes, source, target, valid=_both(folder, "val"))
+    model, seconds = train_model(
+        "translation",
+        f"{source}-{target}",
+        _both(folder, "train"),
+        minutes,
+        valid=_both(folder, "val"),
+        source=source,
+        target=target,
+    )
     found = model.evaluate(_both(folder, "test_2016_flickr"))
     print(json.dumps(found, indent=1, ensure_ascii=False), file=sys.stderr)
     record(
@@ -67,7 +62,7 @@ def _multi30k(data: Path, minutes: float, source: str, target: str, published: d
         "higher",
         baselines={k.removesuffix(", BLEU"): v for k, v in found["baselines"].items() if k.endswith("BLEU")} | published,
         seconds=round(seconds),
-        command=_command(),
+        command=command("translation"),
         split="train, val (which only stops training) and test_2016_flickr as published, raw text, cased",
         signature=found["BLEU signature"],
         chrF=found["chrF"],
@@ -95,7 +90,7 @@ def tatoeba(data: Path, minutes: float) -> None:
         files.append(MODELS / f"tatoeba-{name}.tsv")
         part = [line for line in lines if (line.split("\t")[0] in held) == (name == "test")]
         files[-1].write_text("\n".join(part) + "\n", "utf-8")
-    model, seconds = _train("tatoeba", files[:1], minutes, "en", "de", unit="words")
+    model, seconds = train_model("translation", "tatoeba", files[:1], minutes, source="en", target="de", unit="words")
     found = model.evaluate(files[1:])
     print(json.dumps(found, indent=1, ensure_ascii=False), file=sys.stderr)
     record(
@@ -107,7 +102,7 @@ def tatoeba(data: Path, minutes: float) -> None:
         baselines={k.removesuffix(", BLEU"): v for k, v in found["baselines"].items() if k.endswith("BLEU")},
         settings="default, --unit words",
         seconds=round(seconds),
-        command=_command(),
+        command=command("translation"),
         split="test: the pairs of a seeded 5 % of the English sentences",
         signature=found["BLEU signature"],
         chrF=found["chrF"],
@@ -193,7 +188,11 @@ def beam(data: Path, minutes: float) -> None:
     same = sum(a == b for a, b in zip(*answers.values(), strict=True))
     assert same >= 0.99 * len(texts), f"only {same} of {len(texts)} are the same"
     rates = {name: len(texts) / statistics.median(s) for name, s in seconds.items()}
-    facts = {"command": _command(), "ratio": rates["unspool"] / rates["torch.nn"], "same_output": f"{same} of {len(texts)}"}
+    facts = {
+        "command": command("translation"),
+        "ratio": rates["unspool"] / rates["torch.nn"],
+        "same_output": f"{same} of {len(texts)}",
+    }
     where = "beam 5, 1,000 sentences, two threads"
     record(
         "translation", where, "sentences a second", rates["unspool"], "higher", baselines={"torch.nn": rates["torch.nn"]}, **facts
@@ -233,21 +232,9 @@ def training(data: Path, minutes: float) -> None:
                 optimizers[name].step()
             seconds[name].append(time.perf_counter() - began)
     rates = {name: count / statistics.median(s[1:]) for name, s in seconds.items()}
-    facts = {"command": _command(), "ratio": rates["unspool"] / rates["torch.nn"]}
+    facts = {"command": command("translation"), "ratio": rates["unspool"] / rates["torch.nn"]}
     others = {"torch.nn": rates["torch.nn"]}
     record("translation", "training", "target tokens a second", rates["unspool"], "higher", baselines=others, **facts)
-
-
-def _train(name: str, files: list[Path], minutes: float, source: str, target: str, **options: Any) -> tuple[Any, float]:
-    began = time.monotonic()
-    shutil.rmtree(MODELS / name, ignore_errors=True)
-    found: list[str | Path] = list(files)
-    model = unspool.train("translation", found, MODELS / name, budget=f"{minutes}m", source=source, target=target, **options)
-    return model, time.monotonic() - began
-
-
-def _command() -> str:
-    return " ".join(["python -m benchmarks.quality.translation", *sys.argv[1:]])
 
 
 ROWS = {
@@ -259,4 +246,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    main()
+    run("translation", ROWS)
