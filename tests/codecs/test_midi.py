@@ -100,7 +100,12 @@ def test_absurd_times_are_refused_and_odd_settings_left_out(tmp_path):
 def test_a_piece_goes_on_and_what_was_given_stays_exactly(tune):
     given = read_midi(tune)
     more = score_of(some((4, 1, 72, 50, 0), (5, 1, 74, 50, 0)), 24)
+    more.tempos = [symusic.Tempo(0, 60.0), symusic.Tempo(4 * 24, 90.0)]
+    more.time_signatures = [symusic.TimeSignature(4 * 24, 3, 4)]
     longer = continued(given, notes(more), more)
+    assert [(t.time / longer.ticks_per_quarter, round(t.qpm)) for t in longer.tempos if t.time] == [(4, 90)]
+    assert 60 not in [round(t.qpm) for t in longer.tempos]  # the prompt's own holds until its end
+    assert [(s.time / longer.ticks_per_quarter, s.numerator) for s in longer.time_signatures if s.time] == [(4, 3)]
     assert longer.tracks[0].notes == given.tracks[0].notes
     assert notes(longer).start.tolist() == [0, 1, 2, 4, 5]
     assert longer.ticks_per_quarter == given.ticks_per_quarter

@@ -55,7 +55,7 @@ def test_events_keep_every_note(scores, events):
 def test_events_take_what_the_corpus_has():
     plain = EventCodec().fit([score_of(some((0, 1, 60, 80, 0), (1, 1, 70, 80, 0)))])
     assert (plain.facts["velocities"], plain.facts["tempos"], plain.facts["programs"]) == (False, False, None)
-    assert plain.facts["pitch_range"] == [54, 77]
+    assert plain.facts["pitch_range"] == [54, 76]
     loud = score_of(some((0, 1, 60, 80, 0), (1, 1, 70, 20, 0)))
     loud.tempos = [symusic.Tempo(0, 90), symusic.Tempo(480, 140)]
     rich = EventCodec().fit([loud])
@@ -126,6 +126,26 @@ def test_transposed_events_are_the_events_of_the_transposed_piece(scores, events
     for _ in range(30):
         moved = events.vary((low, high), rng)[events.encode(scores[0])]
         assert len(np.unique(moved)) == len(np.unique(events.encode(scores[0])))  # nothing was pressed together at the edge
+
+
+def test_a_piece_is_moved_no_further_than_the_keys_go(events):
+    low = next(i for i, name in enumerate(events.vocabulary.symbols) if name.startswith("Pitch_"))
+    pitch = int(events.vocabulary.symbols[low][6:])
+    rng = np.random.default_rng(0)
+    moved = {int(events.vary((pitch + 1, pitch + 9), rng)[low + 1]) - low for _ in range(60)}
+    assert moved == {0, 1, 2, 3, 4}  # one lower is the end of the keys, three higher what was asked for
+
+
+def test_an_instrument_whose_keys_are_all_struck_is_shut():
+    codec = EventCodec(0).fit([score_of(some((0, 1, 60, 80, 33), (1, 1, 61, 80, 56)))])
+    code = {n: i for i, n in enumerate(codec.vocabulary.symbols)}
+    assert [n for n in code if n.startswith("Pitch_")] == ["Pitch_60", "Pitch_61"]
+    step, struck = codec.grammar.start(), ("Program_33", "Pitch_60", "Duration_1.0.12", "Program_33", "Pitch_61", "Duration_1.0.12")
+    for event in ("Bar_None", "TimeSig_4/4", "Position_0", *struck):
+        assert step.allowed[code[event]], event
+        step.take(code[event])
+    assert not step.allowed[code["Program_33"]]
+    assert step.allowed[code["Program_56"]]
 
 
 def test_a_place_lies_inside_its_bar():
@@ -219,6 +239,7 @@ def test_rolls_hold_the_keys_that_sound():
     assert roll.shape == (3, 88)
     assert roll[:, 0].tolist() == [1, 1, 0]
     assert roll[:, 87].tolist() == [0, 1, 1]
+    assert codec.encode(score_of(some((1, 0.01, 60, 80, 0))))[:, 39].tolist() == [0, 0, 1]  # however short, a note is heard
     again = notes(codec.decode(roll))
     assert again.start.tolist() == [0, 0.5]
     assert again.duration.tolist() == [1, 1]

@@ -56,7 +56,10 @@ def test_scores_are_the_models_own(model):
             assert h.log_probability == pytest.approx(total, abs=1e-4)
             assert h.score == pytest.approx(total / ((5 + len(h.ids) + h.ended) / 6), abs=1e-4)
             assert h.looked.shape == (len(h.ids), 4)
-            assert torch.allclose(h.looked[:, : SOURCES.lengths[row]].sum(1), torch.ones(len(h.ids)), atol=1e-5)
+            source = Sequences(SOURCES.values[row : row + 1, : SOURCES.lengths[row]], SOURCES.lengths[row : row + 1])
+            with torch.no_grad():
+                looked = model(model.encode(source), torch.tensor([[BEGIN, *h.ids]]))[1][0, : len(h.ids)]
+            assert torch.allclose(h.looked[:, : SOURCES.lengths[row]], looked, atol=1e-5)
         assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
 

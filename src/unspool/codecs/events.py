@@ -55,16 +55,16 @@ class EventCodec:
             raise DataError("there are no notes to learn from; give at least one MIDI file")
         melodic = programs[1:]
         several = programs[0] + melodic[len(PIANOS) :].sum() > 0.05 * programs.sum()
-        low, high = (max(0, low - self.transpose), min(127, high + self.transpose + 1)) if high >= 0 else (60, 61)
+        low, high = (max(0, low - self.transpose), min(127, high + self.transpose)) if high >= 0 else (60, 60)
         struck = np.flatnonzero(drums).tolist() if several else []
         if struck:  # MidiTok writes no note outside of the range of pitches, and drums are none the less
-            low, high = min(low, struck[0]), max(high, min(127, struck[-1] + 1))
+            low, high = min(low, struck[0]), max(high, struck[-1])
         used = [*([-1] if programs[0] else []), *np.flatnonzero(melodic).tolist()] if several else None
         self.velocity, self.tempo = int(velocities.argmax()), min(tempos)
         self._make(
             {
-                "pitch_range": [low, high],
-                "drums": [struck[0], min(127, struck[-1] + 1)] if struck else None,
+                "pitch_range": _range(low, high),
+                "drums": _range(struck[0], struck[-1]) if struck else None,
                 "velocities": bool((velocities > 0).sum() > 1),
                 "tempos": len(tempos) > 1,
                 "signatures": sorted(signatures),
@@ -196,6 +196,11 @@ class EventCodec:
                 "this version of miditok names events differently from the one this model was trained with; train it again"
             )
         return codec
+
+
+def _range(low: int, high: int) -> list[int]:
+    """From the lowest to the highest pitch; MidiTok asks for two at least."""
+    return [low, high] if low < high else [min(low, 126), min(low, 126) + 1]
 
 
 def _metre(signature: Any) -> tuple[int, int]:
