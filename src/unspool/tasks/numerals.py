@@ -46,9 +46,11 @@ def german(n: int) -> str:
 
 
 def write(stem: Path, count: int, seed: int, *, held: bool = False) -> None:
-    """Writes `count` numbers as `stem`.en and `stem`.de: those that are held out from training, or others."""
+    """Writes `count` different numbers as `stem`.en and `stem`.de: those that are held out from training, or others."""
     rng = np.random.default_rng(seed)
-    drawn = (10 ** (rng.integers(1, 7, 10 * count) * rng.random(10 * count))).astype(int)
+    drawn = (10 ** (rng.integers(1, 7, 40 * count) * rng.random(40 * count))).astype(int)
+    _, first = np.unique(drawn, return_index=True)
+    drawn = drawn[np.sort(first)]  # in the order they came, each once
     numbers = drawn[(drawn % HELD == 0) == held][:count]
     for language, words in (("en", english), ("de", german)):
         stem.with_name(f"{stem.name}.{language}").write_text("\n".join(words(int(n)) for n in numbers) + "\n", "utf-8")

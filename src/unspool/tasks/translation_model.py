@@ -224,7 +224,7 @@ class TranslationModel(Trained):
         return [text[len(before) :] for before, text in zip(["", *texts], texts, strict=False)]
 
     def examples(self, seed: int = 0) -> str:
-        shown = self.deliver(self.predict(self.stored["data"]["examples"]))
+        shown = "\n".join(f"{t.source}\n-> {_shown(t)}" for t in self.predict(self.stored["data"]["examples"]))
         return (
             f"\n{shown}\n\nNext:\n  unspool predict {self.folder.path} 'a text'\n"
             "  unspool train translation --source de --target en x.de x.en -o MODEL"
