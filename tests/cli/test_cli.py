@@ -84,7 +84,8 @@ def test_music_from_a_folder_to_a_piece(tmp_path, capsys):
     for ending in ("mid", "wav", "png", "json"):
         assert f"{tmp_path / 'piece'}.{ending}" in shown
         assert (tmp_path / f"piece.{ending}").exists()
-    assert cli("generate", tmp_path / "m", "-o", tmp_path / "more.mid", "--prompt", tmp_path / "piece.mid", "--json") == 0
+    prompt = tmp_path / "pieces/cadence-000.mid"
+    assert cli("generate", tmp_path / "m", "-o", tmp_path / "more.mid", "--prompt", prompt, "--json") == 0
     assert json.loads(capsys.readouterr().out)["notes"] >= 0
     assert cli("evaluate", tmp_path / "m", tmp_path / "pieces") == 0
     assert "kneser-ney 5-gram, nats per event" in capsys.readouterr().out
