@@ -68,9 +68,10 @@ def test_expected_frequencies_are_what_is_drawn_at_first(kind):
 def test_ordinal_probabilities():
     torch.manual_seed(0)
     head, h = Ordinal(4, 5).double(), torch.randn(9, 4, dtype=torch.float64) * 3
+    torch.nn.init.normal_(head.spread.weight, std=0.2)
     p = head.log_probs(h).exp()
     assert torch.allclose(p.sum(1), torch.ones(9, dtype=torch.float64))
-    above = torch.sigmoid(head.score(h) - head.borders)
+    above = torch.sigmoid((head.score(h) - head.borders) / head.spread(h).exp())
     assert torch.allclose(p[:, 1:].flip(1).cumsum(1).flip(1), above)
     y = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3])
     assert torch.allclose(head.nll(h, y), -p[torch.arange(9), y].log())

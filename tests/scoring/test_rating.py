@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from unspool.scoring.rating import calibration_error, confusion, kappa, macro_f1, paired_bootstrap, report
+from unspool.scoring.rating import calibration_error, confusion, decided, kappa, macro_f1, paired_bootstrap, report
 from unspool.scoring.tfidf import TfidfBaseline
 
 
@@ -25,7 +25,17 @@ def test_figures_are_those_of_sklearn(rated):
     found = report(np.eye(5)[answers], truth, list("12345"), ordered=True)
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(truth, answers))
     assert found["mean absolute error"] == pytest.approx(np.abs(truth - answers).mean())
+    other = report(np.eye(5)[answers], truth, list("12345"), ordered=True, chosen=truth)
+    assert other["accuracy"] == 1
+    assert other["reliability"] == found["reliability"]
     assert "mean absolute error" not in report(np.eye(5)[answers], truth, list("12345"), ordered=False)
+
+
+def test_the_answer_of_ordered_classes_is_the_median_with_rare_ones_lifted():
+    p = np.array([[0.4, 0.25, 0.35], [0.2, 0.1, 0.7], [0.5, 0.2, 0.3]])
+    assert decided(p).tolist() == [0, 2, 0]
+    assert decided(p, [1 / 3] * 3).tolist() == [1, 2, 0]
+    assert decided(p, [0.0016, 0.3, 0.6984]).tolist() == [0, 0, 0]  # 0.2 becomes 1, beside 0.14 and 0.77
 
 
 def test_calibration():

@@ -134,9 +134,12 @@ def test_phrases_go_where_their_tree_goes(tmp_path):
 
 
 def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
-    assert settle(SentimentConfig(), texts=100, ordered=True).head == "ordinal"
-    assert settle(SentimentConfig(), texts=100, ordered=False).head == "classes"
-    kept = settle(SentimentConfig(dropout=0.0, head="classes", learning_rate=1.0), texts=100, ordered=True)
+    assert settle(SentimentConfig(), texts=100, phrases=0, ordered=True).head == "ordinal"
+    assert settle(SentimentConfig(), texts=100, phrases=0, ordered=False).head == "classes"
+    assert settle(SentimentConfig(), texts=9000, phrases=0, ordered=True).head == "classes"
+    assert settle(SentimentConfig(epochs=3), texts=100, phrases=0, ordered=True).options.epochs == 3
+    assert settle(SentimentConfig(), texts=100, phrases=900, ordered=True).options.epochs == 5
+    kept = settle(SentimentConfig(dropout=0.0, head="classes", learning_rate=1.0), texts=100, phrases=0, ordered=True)
     assert (kept.dropout, kept.head, kept.learning_rate) == (0.0, "classes", 1.0)
 
 

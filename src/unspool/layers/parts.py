@@ -31,14 +31,15 @@ def variational_dropout(x: Tensor, share: float, training: bool) -> Tensor:
 
 
 class Embedding(nn.Embedding):
-    """Ids (B, T) to learned vectors (B, T, D) of variance 1.
+    """Ids (B, T) to learned vectors (B, T, D), drawn with a standard deviation of 1.
 
     The weights are kept sqrt(D) times smaller, so that they may serve as an output's too (Vaswani et al. 2017, section 3.4).
+    With a small `deviation` what is seldom seen stays near 0 and says little, as it should where there are few texts.
     """
 
-    def __init__(self, symbols: int, size: int):
+    def __init__(self, symbols: int, size: int, deviation: float = 1.0):
         super().__init__(symbols, size)
-        nn.init.normal_(self.weight, std=1 / math.sqrt(size))
+        nn.init.normal_(self.weight, std=deviation / math.sqrt(size))
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         return super().forward(input) * math.sqrt(self.embedding_dim)

@@ -54,14 +54,16 @@ class Categorical(nn.Module):
 
 
 class Ordinal(nn.Module):
-    """One of K ordered answers, which knows that 4 is nearer 5 than 1: a cumulative link model (McCullagh 1980).
+    """One of K ordered answers, which knows that 4 is nearer 5 than 1: a cumulative link model with a place and a spread of its own
+    for each h (McCullagh 1980, section 6.1).
 
-    P(y > k) = sigmoid(w h - border<k>), the borders ascending
+        P(y > k) = sigmoid((w h - border<k>) / exp(v h)), the borders ascending
     """
 
     def __init__(self, hidden: int, answers: int):
         super().__init__()
-        self.score = nn.Linear(hidden, 1, bias=False)
+        self.score, self.spread = nn.Linear(hidden, 1, bias=False), nn.Linear(hidden, 1, bias=False)
+        nn.init.zeros_(self.spread.weight)
         self.first = nn.Parameter(torch.tensor([-float(answers - 2) / 2]))
         self.gaps = nn.Parameter(torch.full((answers - 2,), 0.5413))  # softplus of which is 1
 
@@ -72,7 +74,7 @@ class Ordinal(nn.Module):
 
     def log_probs(self, h: Tensor, temperature: float = 1.0) -> Tensor:
         """Log-probabilities (..., K)."""
-        above = (self.score(h) - self.borders) / temperature
+        above = (self.score(h) - self.borders) * self.spread(h).clamp(-3, 3).neg().exp() / temperature
         upper = F.pad(F.logsigmoid(above), (1, 0))  # log P(y > k - 1)
         # log(P(y > k - 1) - P(y > k)), where log P(y > k) = logsigmoid(above); for the last answer nothing is above.
         step = F.logsigmoid(above) - upper[..., :-1]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["calibration_error", "confusion", "kappa", "macro_f1", "paired_bootstrap", "report"]
+__all__ = ["calibration_error", "confusion", "decided", "kappa", "macro_f1", "paired_bootstrap", "report"]
+
+LIFT = 0.25  # 0 would leave probabilities as they are, 1 would take all classes for equally frequent
 
 
 def confusion(truth: ArrayLike, answers: ArrayLike, classes: int) -> NDArray[np.int64]:
@@ -43,9 +45,23 @@ def calibration_error(p: NDArray[np.float64], truth: ArrayLike, bins: int = 10) 
     return float(sum(gaps) / len(sure))
 
 
-def report(p: NDArray[np.float64], truth: NDArray[np.int64], names: list[str], *, ordered: bool) -> dict[str, Any]:
-    """All of it for probabilities (N, K), each answer the likeliest class. Distances and kappa only where classes are ordered."""
-    answers = p.argmax(1)
+def decided(p: NDArray[np.float64], shares: ArrayLike | None = None) -> NDArray[np.int64]:
+    """The answers (N,) for probabilities (N, K): the likeliest class; of ordered classes, which come with their `shares` (K,) of
+    what was learned from, the median, whose distance is least, after what is rare was lifted: else the most frequent class of
+    many would be nearly the only answer.
+    """
+    if shares is None:
+        return p.argmax(1)
+    lifted = (p / np.asarray(shares) ** LIFT).cumsum(1)
+    return (lifted < lifted[:, -1:] / 2).sum(1)
+
+
+def report(
+    p: NDArray[np.float64], truth: NDArray[np.int64], names: list[str], *, ordered: bool, chosen: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """All of it for probabilities (N, K) and the answers `chosen` (N,), else the likeliest; distances where `ordered`."""
+    likeliest = p.argmax(1)
+    answers = likeliest if chosen is None else chosen
     table = confusion(truth, answers, len(names))
     found: dict[str, Any] = {"accuracy": float((answers == truth).mean())}
     if ordered:
@@ -57,7 +73,7 @@ def report(p: NDArray[np.float64], truth: NDArray[np.int64], names: list[str], *
     sure = p.max(1)
     bands = {f"sure {b / 5:.1f} to {b / 5 + 0.2:.1f}": (sure > b / 5) & (sure <= b / 5 + 0.2) for b in range(5)}
     found["reliability"] = {
-        name: f"right {(answers == truth)[rows].mean():.2f}, {rows.sum():,} texts" for name, rows in bands.items() if rows.any()
+        name: f"right {(likeliest == truth)[rows].mean():.2f}, {rows.sum():,} texts" for name, rows in bands.items() if rows.any()
     }
     return found | {"confusion": {name: row.tolist() for name, row in zip(names, table, strict=True)}}
 

@@ -54,7 +54,7 @@ class NetworkConfig:
 
     @property
     def options(self) -> Options:
-        budget = None if self.epochs else seconds(self.budget)
+        budget = None if self.epochs else seconds(self.budget)  # who names epochs means all of them
         rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
         return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
 

@@ -26,7 +26,7 @@ from unspool.vocabulary import Vocabulary
 
 __all__ = ["Sentiment"]
 
-UNKNOWN = 0.02  # share of words that are hidden in training
+UNKNOWN = 0.1  # share of words that are hidden in training
 
 
 class Sentiment(Task):
@@ -58,7 +58,8 @@ class Sentiment(Task):
         codec = encoder.codec if encoder else self._codec(config, split, stored, init)
         train, held = (Stored(scratch, name, codec, split) for name in ("train", "valid"))
         progress.say(f"read {split.files.report}" + (f"; for validation {split.held.report}" if split.held else ""))
-        config = settle(config, texts=train.corpus.documents, ordered=split.ordered, classes=len(split.classes))
+        parts = train.corpus.documents - train.wholes
+        config = settle(config, texts=train.wholes, phrases=parts, ordered=split.ordered, classes=len(split.classes))
         model = build(config, len(codec.vocabulary), len(split.classes), pick_device(config.device), config.seed)
         job = _Job(model, train, held, config, split)
         if isinstance(init, SentimentModel):
@@ -69,8 +70,9 @@ class Sentiment(Task):
             "files": [str(p) for p in data],
             "classes": split.classes,
             "ordered": split.ordered,
+            "shares": job.shares.tolist(),
             "texts": {"train": train.wholes, "validation": held.wholes},
-            "phrases": train.corpus.documents - train.wholes,
+            "phrases": parts,
             "unit": job.unit,
             "skipped": dict(split.files.skipped),
             "examples": [text[:300] for text in held.texts[:3]],
@@ -115,8 +117,9 @@ class _Job:
         self._watched = Examples(held.corpus, held.answers, 8192)
         counts = np.bincount(train.whole_answers, minlength=classes) + 0.5
         self.weights = torch.from_numpy(counts.mean() / counts).float() if config.class_weights else torch.ones(classes)
-        shares = counts / counts.sum()
-        model.head.expect(torch.from_numpy(shares).float())  # type: ignore[operator]
+        shares, weighted = counts / counts.sum(), counts * self.weights.double().numpy()
+        self.shares = weighted / weighted.sum()  # as the loss counts them
+        model.head.expect(torch.from_numpy(self.shares).float())  # type: ignore[operator]
         truth = held.answers.astype(np.int64)
         self.baselines = {"majority": float(-np.log(shares[truth]).mean())}
         self.known = {"shares": shares}
@@ -148,8 +151,9 @@ class _Job:
 
     def _nats(self, h: list[Tensor], answers: list[Tensor], temperature: float) -> float:
         log_probs = (self.model.head.log_probs(x, temperature) for x in h)  # type: ignore[operator]
-        total = -sum(float(p.gather(1, y[:, None]).double().sum()) for p, y in zip(log_probs, answers, strict=True))
-        return total / sum(map(len, answers))
+        weights = [self.weights.to(y.device)[y].double() for y in answers]
+        nats = ((-p.gather(1, y[:, None])[:, 0] * w).sum() for p, y, w in zip(log_probs, answers, weights, strict=True))
+        return float(sum(nats) / sum(w.sum() for w in weights))
 
     def validate(self) -> float:
         """The loss at the temperature that suits the validation part best: how sure the answers are is set right afterwards."""

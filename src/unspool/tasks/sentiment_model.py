@@ -21,7 +21,7 @@ from unspool.errors import DataError
 from unspool.insight import integrated_gradients, leave_one_out
 from unspool.layers import Embedding, Recurrent
 from unspool.models import Categorical, ManyToOne, Ordinal
-from unspool.scoring.rating import report
+from unspool.scoring.rating import decided, report
 from unspool.scoring.tfidf import TfidfBaseline
 from unspool.sequences import Sequences, batches_by_length
 from unspool.tasks.inputs import blocks, filled
@@ -39,8 +39,8 @@ Codec = WordCodec | TextCodec
 
 @dataclass(frozen=True)
 class Rating:
-    """The likeliest class of a text, the probability of each, and for single texts what each word added to its log-probability:
-    exactly (by leaving the word out), and by integrated gradients."""
+    """The class of a text (see `scoring.rating.decided`), the probability of each, and for single texts what each word added to its
+    log-probability: exactly (by leaving the word out), and by integrated gradients."""
 
     text: str
     rating: str
@@ -69,7 +69,8 @@ def build(config: SentimentConfig, symbols: int, classes: int, device: torch.dev
     )
     head = Ordinal(stack.output_size, classes) if config.head == "ordinal" else Categorical(stack.output_size, classes)
     dropouts = {"input_dropout": config.input_dropout or 0.0, "dropout": config.dropout or 0.0}
-    return ManyToOne(Embedding(symbols, config.embedding), stack, head, pooling=config.pooling, **dropouts).to(device)  # type: ignore[arg-type]
+    embed = Embedding(symbols, config.embedding, 0.1)
+    return ManyToOne(embed, stack, head, pooling=config.pooling, **dropouts).to(device)  # type: ignore[arg-type]
 
 
 class SentimentModel(Trained):
@@ -80,6 +81,7 @@ class SentimentModel(Trained):
         self.codec = codec_of(stored["codec"])
         self.classes: list[str] = stored["data"]["classes"]
         self.ordered: bool = stored["data"]["ordered"]
+        self._shares = np.array(stored["data"]["shares"]) if self.ordered else None
         self.config: SentimentConfig = configure(SentimentConfig, stored["config"])
         self.model = build(self.config, len(self.codec.vocabulary), len(self.classes), pick_device(device), 0)
         folder.load_into(self.model)
@@ -109,10 +111,12 @@ class SentimentModel(Trained):
         files = LabelledFiles(data, text=self.config.text_column, label=self.config.label_column)
         texts, truth = self._labelled(files)
         answer = {"data": [str(p) for p in data], "read": files.report}
-        answer |= report(self.probabilities(texts), truth, self.classes, ordered=self.ordered)
+        p = self.probabilities(texts)
+        answer |= report(p, truth, self.classes, ordered=self.ordered, chosen=decided(p, self._shares))
         others: dict[str, float] = {}
         for name, p in self._baselines(texts).items():
-            found = report(p, truth, self.classes, ordered=self.ordered)
+            shares = None if name == "majority" else self._shares
+            found = report(p, truth, self.classes, ordered=self.ordered, chosen=decided(p, shares))
             others |= {f"{name}, {key}": value for key, value in found.items() if isinstance(value, float)}
         return answer | {"baselines": others}
 
@@ -142,8 +146,8 @@ class SentimentModel(Trained):
         """
         for single, texts in blocks(inputs, self._texts):
             wanted = single if explain is None else explain
-            for text, p in zip(texts, self.probabilities(texts), strict=True):
-                best = int(p.argmax())
+            found = self.probabilities(texts)
+            for text, p, best in zip(texts, found, decided(found, self._shares).tolist(), strict=True):
                 named = dict(zip(self.classes, p.tolist(), strict=True))
                 yield Rating(text, self.classes[best], named, self.words(text, best) if wanted else [])
 
