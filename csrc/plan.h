@@ -52,7 +52,7 @@ struct Kernels {
   void (*forward)(const Plan& plan, int thread);
   void (*backward)(const Plan& plan, int thread);
   void (*pack_weights)(const Plan& plan, int thread);
-  void (*stream_step)(const Plan& plan, int64_t t);
+  void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads);
   void (*function)(int which, const float* x, float* y, int64_t n);
   double (*spin)(int64_t rounds);  // multiply-adds in registers; gives how many operations were done
 };

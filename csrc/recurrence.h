@@ -195,10 +195,12 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
   }
 }
 
-// One step at t (0 or 1, in turn) for a stream.
-static void stream_step(const Plan& plan, int64_t t) {
-  input_product(plan, 0, t, t + 1, 0, plan.Hb);
-  forward_step(plan, 0, t, 0, plan.Hb);
+// One step at t (0 or 1, in turn) for a stream: a thread's share of the units.
+static void stream_step(const Plan& plan, int64_t t, int thread, int threads) {
+  int64_t u0, u1;
+  share(plan.Hb, thread, threads, u0, u1);
+  input_product(plan, 0, t, t + 1, u0, u1);
+  forward_step(plan, 0, t, u0, u1);
 }
 
 static void forward(const Plan& plan, int thread) {

@@ -248,6 +248,7 @@ struct unspool_stream {
   std::vector<Layer> layers;
   float* x;  // blocks of the first layer's input
   int64_t t, rows;  // steps done, and rows that go on
+  int threads;      // at most
   bool residual;
   float* state(size_t layer, int k) const { return layers[layer].plan.s[k] + (t % 2) * layers[layer].plan.Hb * layers[layer].plan.B * W; }
 };
@@ -266,7 +267,7 @@ int unspool_backward(const unspool_problem* problem) { return guarded(*problem, 
 int unspool_problem_size(void) { return int(sizeof(unspool_problem)); }
 
 unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual) {
-  auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, residual != 0};
+  auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, std::min(int(layers[0].threads), MAX_THREADS), residual != 0};
   for (int i = 0; i < count; i++) {
     Layer& layer = stream->layers[size_t(i)];
     unspool_problem& q = layer.problem;
@@ -302,7 +303,8 @@ void unspool_stream_step(unspool_stream* stream, const float* x, float* y) {
   for (size_t i = 0; i < stream->layers.size(); i++) {
     Plan& plan = stream->layers[i].plan;
     plan.x = input - now * plan.Db * plan.B * W;
-    chosen().stream_step(plan, now);
+    const double work = 2.0 * double(stream->rows) * plan.slots * plan.Hb * W * (plan.Hb + plan.Db) * W;
+    on_threads(work < 2e7 ? 1 : stream->threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team); });
     float* output = plan.s[0] + (1 - now) * plan.Hb * plan.B * W;
     if (stream->residual && plan.D == plan.H) {
       for (int64_t j = 0; j < plan.Hb * plan.B * W; j++) plan.z[j] = output[j] + input[j];

@@ -61,9 +61,9 @@ int unspool_forward(const unspool_problem* problem);
 // Overwrites `saved`; before a second backward pass of the same call, run the forward pass again.
 int unspool_backward(const unspool_problem* problem);
 
-// A stack of layers that goes one step at a time, its weights packed once and its states inside. One thread.
+// A stack of layers that goes one step at a time, its weights packed once and its states inside.
 typedef struct unspool_stream unspool_stream;
-// Of each layer it reads the cell, B, D, H and the weights. Null where a size does not fit or there is no memory.
+// Of each layer it reads the cell, the threads (of the first), B, D, H and the weights. Null where a size does not fit or there is no memory.
 unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual);
 void unspool_stream_step(unspool_stream* stream, const float* x, float* y);  // (B, D) and (B, H), contiguous
 void unspool_stream_get(const unspool_stream* stream, int layer, int state, float* to);  // (B, H) contiguous

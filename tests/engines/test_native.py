@@ -222,6 +222,17 @@ def test_a_stream_equals_the_layer(cell, residual):
         stream.state = last
 
 
+def test_a_wide_stream_divides_its_units_among_threads():
+    layer = Recurrent(LSTM(), 40, 136, layers=2).eval()
+    x = torch.randn(200, 3, 40)
+    with torch.no_grad():
+        y, last = layer(x)
+    stream = layer.stream(200)
+    for t in range(3):
+        torch.testing.assert_close(stream.step(x[:, t]), y[:, t])
+    torch.testing.assert_close(stream.state, last)
+
+
 def test_refusals():
     weights, x, state = drawn(LSTM(), 2, 3, 4, 5)
     for lengths in ([1, 4], [-1, 2]):

@@ -12,11 +12,12 @@ def card(stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Markdown, generated from the configuration and what training reported."""
     config, data = stored["config"], stored["data"]
     score = next((f"{v:.3f}" for k, v in metrics.items() if k.startswith("validation")), "none")
+    answer = " The classes are ordered: its answer is the median, with rare classes lifted." if data["ordered"] else ""
     others = "\n".join(f"| {name} | {value:.3f} |" for name, value in metrics["baselines"].items())
     return f"""# A model that rates texts
 
 A {config["cell"].upper()} in both directions, {config["layers"]} x {config["hidden"]}, over {config["unit"]}, made with unspool
-{stored["versions"]["unspool"]}. It gives a text one of the classes {", ".join(data["classes"])}. It has learned from
+{stored["versions"]["unspool"]}. It gives a text one of the classes {", ".join(data["classes"])}.{answer} It has learned from
 {data["texts"]["train"]:,} texts of {", ".join(f"`{f}`" for f in data["files"])}; {data["texts"]["validation"]:,} more validated it.
 
 | on the validation part | {data["unit"]} |

@@ -28,6 +28,7 @@ class Stream:
             tensors = [t.detach().contiguous() for t in weights]
             alive.append(tensors)
             problems[place].cell, problems[place].B, problems[place].T = loaded().cells[repr(cell)], batch, 1
+            problems[place].threads = torch.get_num_threads()
             _, problems[place].H, problems[place].D = tensors[0].shape
             q = problems[place]
             q.W, q.U, q.b, q.b_h, q.p = (t.data_ptr() for t in tensors)
