@@ -67,6 +67,62 @@ static void function(int which, const float* x, float* y, int64_t n) {
   }
 }
 
+static inline bool any_above(V x, V than) {
+#if LANES == 16
+  return _mm512_cmp_ps_mask(x, than, _CMP_GT_OQ) != 0;
+#else
+  const VI above = x > than;
+  int32_t any = 0;
+  for (int i = 0; i < LANES; i++) any |= above[i];
+  return any != 0;
+#endif
+}
+
+static void largest(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places) {
+  constexpr int GROUP = 4 * LANES;
+  for (int64_t row = 0; row < rows; row++, x += n) {
+    if (whole) {
+      const V least = splat<V>(-__builtin_inff());
+      V most[4] = {least, least, least, least}, sum[4] = {V{}, V{}, V{}, V{}};
+      int64_t i = 0;
+      float top = -__builtin_inff(), total = 0;
+      for (; i + GROUP <= n; i += GROUP)
+        for (int g = 0; g < 4; g++) most[g] = at_least(load_any(x + i + g * LANES), most[g]);
+      for (int g = 0; g < 4; g++)
+        for (int l = 0; l < LANES; l++) top = most[g][l] > top || most[g][l] != most[g][l] ? most[g][l] : top;
+      for (int64_t j = i; j < n; j++) top = x[j] > top || x[j] != x[j] ? x[j] : top;
+      const V base = splat<V>(__builtin_isinf(top) ? 0.0f : top);
+      for (i = 0; i + GROUP <= n; i += GROUP)
+        for (int g = 0; g < 4; g++) sum[g] += exp_(load_any(x + i + g * LANES) - base);
+      alignas(64) float rest[GROUP];
+      for (int l = 0; l < GROUP; l++) rest[l] = i + l < n ? x[i + l] : -__builtin_inff();
+      for (int g = 0; g < 4; g++) sum[g] += exp_(load(rest + g * LANES) - base);
+      const V all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      for (int l = 0; l < LANES; l++) total += all[l];
+      whole[row] = base[0] + log_(splat<V>(total))[0];
+    }
+    if (!count) continue;
+    float* best = values + row * count;
+    int64_t* at = places + row * count;
+    for (int64_t k = 0; k < count; k++) best[k] = -__builtin_inff(), at[k] = 0;
+    const auto insert = [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; i++) {
+        if (!(x[i] > best[count - 1])) continue;
+        int64_t k = count - 1;
+        for (; k > 0 && x[i] > best[k - 1]; k--) best[k] = best[k - 1], at[k] = at[k - 1];
+        best[k] = x[i], at[k] = i;
+      }
+    };
+    int64_t i = 0;
+    for (; i + GROUP <= n; i += GROUP) {  // few groups hold anything larger than what was found
+      V most = load_any(x + i);
+      for (int g = 1; g < 4; g++) most = at_least(load_any(x + i + g * LANES), most);
+      if (any_above(most, splat<V>(best[count - 1]))) insert(i, i + GROUP);
+    }
+    insert(i, n);
+  }
+}
+
 static double spin(int64_t rounds) {
   V a = splat<V>(0), b = a + 1, c = b + 1, d = c + 1, e = d + 1, f = e + 1, g = f + 1, h = g + 1, i = h + 1, j = i + 1;
   const V scale = splat<V>(0.999f), add = splat<V>(0.001f);
@@ -92,6 +148,6 @@ constexpr int cell_count = sizeof cells / sizeof *cells;
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
-extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, function, spin};
+extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, largest, function, spin};
 
 }  // namespace UNSPOOL_ISA

@@ -53,6 +53,8 @@ struct Kernels {
   void (*backward)(const Plan& plan, int thread);
   void (*pack_weights)(const Plan& plan, int thread);
   void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads);
+  // Of each of some rows of n floats at x the logarithm of the sum of exp, and the largest, descending, with their places. See unspool.h.
+  void (*largest)(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places);
   void (*function)(int which, const float* x, float* y, int64_t n);
   double (*spin)(int64_t rounds);  // multiply-adds in registers; gives how many operations were done
 };

@@ -358,6 +358,14 @@ int unspool_cells(const unspool_cell** cells) {
 
 const char* unspool_isa(void) { return chosen().isa; }
 
+void unspool_largest(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places, int threads) {
+  threads = double(rows) * double(n) < 1e5 ? 1 : std::min(threads, MAX_THREADS);
+  on_threads(threads, [&](int thread, int team) {
+    const int64_t from = rows * thread / team, to = rows * (thread + 1) / team;
+    chosen().largest(x + from * n, to - from, n, count, whole ? whole + from : nullptr, values + from * count, places + from * count);
+  });
+}
+
 void unspool_function(int which, const float* x, float* y, int64_t n) { chosen().function(which, x, y, n); }
 
 double unspool_peak(int threads) {

@@ -71,6 +71,10 @@ void unspool_stream_set(unspool_stream* stream, int layer, int state, const floa
 void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count);  // goes on with some of the rows, ascending
 void unspool_stream_free(unspool_stream* stream);
 
+// Of each row of x (rows, n): into `whole` (rows) the logarithm of the sum of exp, and the `count` largest, descending, the first of
+// equals first, into `values` and `places` (rows, count). `whole` may be null, `count` 0. Where fewer are above -inf, place 0 stands in.
+void unspool_largest(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places, int threads);
+
 int unspool_problem_size(void);  // of the structure above, in bytes
 int unspool_cells(const unspool_cell** cells);  // how many, and where
 const char* unspool_isa(void);                  // avx512, avx2 or generic; the environment's UNSPOOL_ISA chooses a lesser one

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.translation ROW [--minutes M] [--data FOLDER] [--kept]
 
-Rows: de-en, en-de, tatoeba, beam (after de-en) and training. Models are kept in `models/`.
+Rows: de-en, en-de, tatoeba, beam and training (both after de-en). Models are kept in `models/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
@@ -25,8 +26,10 @@ import unspool
 from benchmarks.quality.rows import MODELS, command, run
 from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
+from unspool.codecs.corpus import Corpus
+from unspool.codecs.pairs import PairFiles
 from unspool.decoding.beam import beam_search
-from unspool.models import EncoderDecoder, Memory
+from unspool.models import EncoderDecoder
 from unspool.sequences import Sequences
 from unspool.tasks.translation_model import build
 from unspool.training import Pairs
@@ -109,6 +112,14 @@ def tatoeba(data: Path, minutes: float) -> None:
     )
 
 
+class _Read(NamedTuple):
+    """What a peer's encoder read: outputs (B, S, M), which of them are real (B, S), and the decoder's first state."""
+
+    outputs: Tensor
+    inside: Tensor
+    state: tuple[Tensor, ...]
+
+
 class _Peer(nn.Module):
     """The same network out of torch.nn: LSTMs, linear layers, the same weights."""
 
@@ -123,7 +134,7 @@ class _Peer(nn.Module):
         for name, own in self.cell.named_parameters():
             own.data = weights[f"{name}_l0"].data
 
-    def encode(self, batch: Sequences) -> Memory:
+    def encode(self, batch: Sequences) -> _Read:
         packed = nn.utils.rnn.pack_padded_sequence(
             self.source(batch.values), batch.lengths.cpu(), batch_first=True, enforce_sorted=False
         )
@@ -131,39 +142,44 @@ class _Peer(nn.Module):
         outputs, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
         first = tuple(torch.tanh(bridge(torch.cat([s[0], s[1]], 1)))[None] for bridge, s in zip(self.bridge, state, strict=True))
         inside = torch.arange(outputs.shape[1]) < batch.lengths[:, None]
-        return Memory(outputs, inside, first)
+        return _Read(outputs, inside, first)
+
+    def look(self, query: Tensor, memory: _Read) -> tuple[Tensor, Tensor]:
+        scores = self.attention.score(query) @ memory.outputs.transpose(1, 2) / memory.outputs.shape[2] ** 0.5
+        weights = scores.masked_fill(~memory.inside[:, None], -torch.inf).softmax(2)
+        return torch.tanh(self.attention.combine(torch.cat([query, weights @ memory.outputs], 2))), weights
 
     def loss(self, batch: Any, smoothing: float) -> Tensor:
         memory = self.encode(batch.source)
         h, _ = self.decoder(self.target(batch.inputs), memory.state)
-        h, _ = self.attention(h, memory.outputs, memory.inside)
+        h, _ = self.look(h, memory)
         logits = self.head(h[batch.inside])
         return F.cross_entropy(logits, batch.targets[batch.inside], label_smoothing=smoothing)
 
 
 class _PeerWriter:
-    """Its decoder in the middle of writing, the memory repeated for each beam."""
+    """Its decoder in the middle of writing."""
 
-    def __init__(self, peer: _Peer, memory: Memory, beams: int):
-        self.peer, self.beams = peer, beams
-        self.outputs, self.inside = (m.repeat_interleave(beams, 0) for m in memory[:2])
+    def __init__(self, peer: _Peer, memory: _Read, beams: int):
+        self.peer, self.memory, self.beams = peer, memory, beams
         self.state = tuple(s.repeat_interleave(beams, 1) for s in memory.state)
 
     def step(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         h, c = self.peer.cell(self.peer.target(ids.flatten()), tuple(s[0] for s in self.state))
         self.state = h[None], c[None]
-        h, weights = self.peer.attention(h[:, None], self.outputs, self.inside)
-        return self.peer.head(h[:, 0]).unflatten(0, ids.shape), weights[:, 0].unflatten(0, ids.shape)
+        h, weights = self.peer.look(h.unflatten(0, ids.shape), self.memory)
+        return self.peer.head(h), weights
 
     def choose(self, inputs: Tensor, beams: Tensor) -> None:
         rows = (inputs[:, None] * self.beams + beams).flatten()
-        if len(rows) < len(self.outputs):
-            self.outputs, self.inside = self.outputs[rows], self.inside[rows]
+        if len(inputs) < len(self.memory.outputs):
+            self.memory = _Read(self.memory.outputs[inputs], self.memory.inside[inputs], self.memory.state)
         self.state = tuple(s[:, rows] for s in self.state)
 
 
 @torch.inference_mode()
 def beam(data: Path, minutes: float) -> None:
+    torch.set_num_threads(2)
     model: Any = unspool.load(MODELS / "de-en")
     texts = (MODELS / "multi30k-test_2016_flickr.de").read_text("utf-8").splitlines()[:1000]
     ids = sorted((model.codecs.source.encode(text) for text in texts), key=len)
@@ -174,10 +190,12 @@ def beam(data: Path, minutes: float) -> None:
     def run(net: Any, writer: Any) -> list[list[int]]:
         return [h[0].ids for b in batches for h in beam_search(writer(net.encode(b)), b.lengths * 2 + 10, **options)]
 
-    ways = {
-        "unspool": lambda: run(model.model, lambda m: model.model.write(m, 5)),
-        "torch.nn": lambda: run(peer, lambda m: _PeerWriter(peer, m, 5)),
-    }
+    def plainly() -> list[list[int]]:
+        theirs = {"logsumexp": lambda x: x.logsumexp(-1), "topk": lambda x, count: x.topk(count)}
+        with mock.patch.multiple("unspool.decoding.beam.native", **theirs):
+            return run(peer, lambda m: _PeerWriter(peer, m, 5))
+
+    ways = {"unspool": lambda: run(model.model, lambda m: model.model.write(m, 5)), "torch.nn": plainly}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     answers: dict[str, Any] = {}
     for _ in range(3):
@@ -200,16 +218,16 @@ def beam(data: Path, minutes: float) -> None:
 
 
 def training(data: Path, minutes: float) -> None:
+    torch.set_num_threads(2)
     model: Any = unspool.load(MODELS / "de-en")
-    from unspool.codecs.corpus import Corpus
-    from unspool.codecs.pairs import PairFiles
-
     scratch = MODELS / "translation-speed"
     scratch.mkdir(exist_ok=True)
     pairs = list(PairFiles(_both(data / "multi30k", "train"), "de", "en"))[:6000]
     codecs = model.codecs
     source = Corpus(scratch, "s", len(codecs.source.vocabulary)).write(codecs.source.encode(p.source) for p in pairs)
-    target = Corpus(scratch, "t", len(codecs.target.vocabulary)).write(np.append(codecs.target.encode(p.target), 3) for p in pairs)
+    target = Corpus(scratch, "t", len(codecs.target.vocabulary)).write(
+        np.append(codecs.target.encode(p.target), Vocabulary.end) for p in pairs
+    )
     batches = list(Pairs(source, target, model.config.batch).epoch(0))[:12]
     own = build(model.config, codecs, torch.device("cpu"), 0).eval()  # no dropout: torch's is another, and no part of the network
     peer = _Peer(build(model.config, codecs, torch.device("cpu"), 0).eval()).eval()
@@ -238,8 +256,8 @@ def training(data: Path, minutes: float) -> None:
 
 
 ROWS = {
-    "de-en": (german_english, 30),
-    "en-de": (english_german, 30),
+    "de-en": (german_english, 20),
+    "en-de": (english_german, 20),
     "tatoeba": (tatoeba, 10),
     "beam": (beam, 3),
     "training": (training, 3),

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from unspool.codecs.labelled import Example, LabelledFiles
+from unspool.codecs.labelled import LabelledFiles
 from unspool.codecs.words import LONGEST, WordCodec
 from unspool.errors import DataError
 
@@ -18,42 +18,52 @@ def read(path, content, **options):
     return list(files), files
 
 
+def placed(rows):
+    """Text, label and line of examples."""
+    return [(row.text, row.label, int(row.place.rpartition(", line ")[2])) for row in rows]
+
+
 def test_tables_and_objects(tmp_path):
     rows, files = read(tmp_path / "a.csv", 'rating,verified_reviews,date\n5,"good, really",x\n1,bad,y\n,none,z\n2,  ,z\n')
-    assert rows == [Example("good, really", "5", line=2), Example("bad", "1", line=3)]
+    assert placed(rows) == [("good, really", "5", 2), ("bad", "1", 3)]
     assert files.skipped == {"row without a text or a label": 1, "blank text": 1}
     assert "text from 'verified_reviews', label from 'rating'" in files.report
     rows, _ = read(tmp_path / "b.tsv", "Sentence\tLabel\nfine\tpos\n")
-    assert rows == [Example("fine", "pos", line=2)]
+    assert placed(rows) == [("fine", "pos", 2)]
     lines = [{"review": "ok", "stars": 4.0}, {"review": "hm", "stars": 2}, {"stars": 1}]
     rows, files = read(tmp_path / "c.jsonl", "\n".join(map(json.dumps, lines)))
-    assert rows == [Example("ok", "4", line=1), Example("hm", "2", line=2)]
+    assert placed(rows) == [("ok", "4", 1), ("hm", "2", 2)]
     rows, _ = read(tmp_path / "d.csv", "said,about,label\nyes,music,1\n", text="about")
-    assert rows == [Example("music", "1", line=2)]
+    assert placed(rows) == [("music", "1", 2)]
 
 
 def test_lines_and_trees(tmp_path):
     rows, _ = read(tmp_path / "a.txt", "__label__4\tIt 's good .\n\n__label__1 bad\n")
-    assert rows == [Example("It 's good .", "4", line=1), Example("bad", "1", line=3)]
+    assert placed(rows) == [("It 's good .", "4", 1), ("bad", "1", 3)]
     rows, _ = read(tmp_path / "t.txt", TREE + "\n(0 bad)\n")
-    assert rows == [Example("It 's lovely .", "3", line=1), Example("bad", "0", line=2)]
+    assert placed(rows) == [("It 's lovely .", "3", 1), ("bad", "0", 2)]
     rows, _ = read(tmp_path / "t.txt", TREE + "\n", parts=True)
     assert {(r.text, r.label, r.part) for r in rows} >= {
         ("It 's lovely .", "3", False),
         ("lovely", "4", True),
         ("'s lovely", "4", True),
     }
-    assert rows[0] == Example("It 's lovely .", "3", line=1)
+    assert placed(rows)[0] == ("It 's lovely .", "3", 1)
     with gzip.open(tmp_path / "z.txt.gz", "wt") as file:
         file.write("__label__x hello\n")
-    assert list(LabelledFiles([tmp_path / "z.txt.gz"])) == [Example("hello", "x", line=1)]
+    assert placed(LabelledFiles([tmp_path / "z.txt.gz"])) == [("hello", "x", 1)]
     rows, _ = read(tmp_path / "plain.txt", "one\ntwo\n", labels=False)
-    assert rows == [Example("one", "", line=1), Example("two", "", line=2)]
+    assert placed(rows) == [("one", "", 1), ("two", "", 2)]
     rows, _ = read(tmp_path / "plain.txt", "(Not bad at all)\n\n(good) but (bad)\n(3 half a tree)\n", labels=False)
     assert [row.text for row in rows] == ["(Not bad at all)", "", "(good) but (bad)", "half a tree"]
     rows, _ = read(tmp_path / "e.csv", "text,label\na,4.0\nb,4\n")
     assert [row.label for row in rows] == ["4", "4"]
     assert [row.text for row in read(tmp_path / "f.csv", "Comment\nx\n", text="text", labels=False)[0]] == ["x"]
+    rows, _ = read(tmp_path / "g.jsonl", '{"text": "a"}\n{"text": null}\n{"text": "b"}\n', labels=False)
+    assert [row.text for row in rows] == ["a", "", "b"]  # each row has its answer
+    rows, files = read(tmp_path / "h.txt", "__label__1\n__label__2 x\n")
+    assert placed(rows) == [("x", "2", 2)]
+    assert files.skipped == {"blank text": 1}
 
 
 @pytest.mark.parametrize(

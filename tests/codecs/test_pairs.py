@@ -18,7 +18,7 @@ def test_parallel_files(tmp_path):
     with gzip.open(tmp_path / "b.de.gz", "wt") as file:
         file.write("vier\n")
     put(tmp_path, b__en="four\n")
-    files = PairFiles([tmp_path / n for n in ("a.en", "a.de", "b.de.gz", "b.en")], "de", "en")
+    files = PairFiles([tmp_path / n for n in ("b.de.gz", "a.en", "a.de", "b.en")], "de", "en")
     assert list(files) == [Pair("eins", "one"), Pair("zwei", "two"), Pair("vier", "four")]
     assert files.dropped == {"an empty side": 1, "more than 200 words": 1}
     assert "3 pairs; dropped, an empty side: 1" in files.report
@@ -31,6 +31,8 @@ def test_tabs_and_catalogues(tmp_path):
     assert list(files) == [Pair("Go.", "Geh."), Pair("Hi.", "Hallo.")]
     assert files.dropped == {"one side 4 times as long": 1}
     assert next(iter(PairFiles([tmp_path / "t.tsv"], "de", "en", swapped=True))) == Pair("Geh.", "Go.")
+    put(tmp_path, z__tsv="We all go home together when it is late in the evening.\t我们晚上一起回家。\n")
+    assert len(list(PairFiles([tmp_path / "z.tsv"], "en", "zh"))) == 1  # its words have no spaces between
     put(
         tmp_path,
         m__po='msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Open\\nfile"\nmsgstr "Datei öffnen"\n\n'

@@ -149,8 +149,11 @@ def test_one_hot_and_attention():
     assert OneHot(3)(torch.tensor([[0, 2]])).tolist() == [[[1, 0, 0], [0, 0, 1]]]
     attention = Attention(4, 6)
     inside = mask(torch.tensor([2, 5]), 5)
-    h, weights = attention(torch.randn(2, 3, 4), torch.randn(2, 5, 6), inside)
-    assert h.shape == (2, 3, 4)
+    query, memory = torch.randn(2, 3, 4), torch.randn(2, 5, 6)
+    h, weights = attention(query, *attention.prepare(memory), inside)
+    scores = (attention.score(query) @ memory.transpose(1, 2) / 6**0.5).masked_fill(~inside[:, None], -torch.inf)
+    torch.testing.assert_close(weights, scores.softmax(2))
+    torch.testing.assert_close(h, torch.tanh(attention.combine(torch.cat([query, weights @ memory], 2))))
     torch.testing.assert_close(weights.sum(2), torch.ones(2, 3))
     assert not weights[0, :, 2:].any()
 

@@ -13,6 +13,7 @@ def test_a_dictionary_is_learned_from_pairs_alone():
     found = Dictionary.fit([(s, [words[w] for w in s]) for s in sentences * 3])
     assert {w: found.entries[w] for w in words} == words
     assert found.translate(["the", "unicorn"]) == ["das", "unicorn"]
+    assert found.translate(["The", "Unicorn"]) == ["das", "Unicorn"]
     again = Dictionary.from_arrays({k: np.array(v) for k, v in found.arrays().items()})
     assert again.entries == found.entries
     assert Dictionary.fit([]).translate(["x"]) == ["x"]

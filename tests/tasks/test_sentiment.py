@@ -8,6 +8,7 @@ import pytest
 
 import unspool
 from unspool.errors import ConfigError, DataError, UnspoolError
+from unspool.tasks.config import held_out
 from unspool.tasks.reviews import write
 from unspool.tasks.sentiment_config import SentimentConfig, settle
 from unspool.tasks.sentiment_data import Split
@@ -133,6 +134,28 @@ def test_phrases_go_where_their_tree_goes(tmp_path):
     assert split.classes == ["0", "1", "2", "3", "4"]
 
 
+def test_what_half_the_world_says_is_not_what_is_held_out():
+    texts = [f"text {i}" for i in range(700)] + ["ok"] * 300
+    for seed in range(20):
+        held = held_out(texts, 0.1, seed, 5000)
+        assert 80 < held.sum() <= 100
+        assert not held[700:].any()
+    assert held_out(["a", "b"] * 10, 0.1, 0, 5000).sum() == 10
+    assert not held_out(["a"] * 10, 0.1, 0, 5000).any()
+
+
+def test_numbers_need_not_be_an_order(tmp_path):
+    file = tmp_path / "topics.txt"
+    file.write_text("".join(f"__label__{i % 4 + 1} text {i}\n" for i in range(40)), "utf-8")
+    assert Split([file], [], SentimentConfig()).ordered
+    assert not Split([file], [], SentimentConfig(ordered=False)).ordered
+    file.write_text("".join(f"__label__{i % 2} text {i}\n" for i in range(40)), "utf-8")
+    assert not Split([file], [], SentimentConfig()).ordered  # of two classes none lies between
+    file.write_text("".join(f"__label__{'abc'[i % 3]} text {i}\n" for i in range(40)), "utf-8")
+    with pytest.raises(ConfigError, match="only numbers as labels have an order, not a, b, c"):
+        Split([file], [], SentimentConfig(ordered=True))
+
+
 def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
     assert settle(SentimentConfig(), texts=100, phrases=0, ordered=True).head == "ordinal"
     assert settle(SentimentConfig(), texts=100, phrases=0, ordered=False).head == "classes"
@@ -149,7 +172,7 @@ def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
         ("text,label\n" + "a,1\n" * 20, {}, DataError, "all 20 texts have the label '1'; at least two classes"),
         ("text,label\na,1\nb,2\n", {}, DataError, "only 2 texts"),
         ("text,label\n" + "".join(f"a,{i}x\n" for i in range(200)), {}, DataError, "more than 100 different labels"),
-        ("text,label\n" + "a,1\nb,2\n" * 20 + "c,n/a\n", {}, DataError, "the labels are numbers, but for 'n/a'"),
+        ("text,label\n" + "a,1\nb,2\n" * 20 + "c,n/a\n", {}, DataError, "the labels are numbers, but for 'n/a' \\(.*, line 42\\)"),
         ("text,label\n" + "a,x\nb,y\n" * 20, {"head": "ordinal"}, ConfigError, "an ordinal head needs three or more numbers"),
         ("text,label\n" + "a,1\nb,2\n" * 20, {"pooling": "min"}, ConfigError, "pooling is one of last, mean, max, attention"),
         ("text,label\n" + "a,1\nb,2\n" * 20, {"text_column": "words"}, DataError, "has no column 'words'"),

@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="Train a model on your data: unspool train TASK DATA... -o MODEL")
 
 # What every task has.
-Data = Annotated[list[Path], typer.Argument(help="Files or folders to learn from.", show_default=False)]
+Data = Annotated[list[Path], typer.Argument(help="Files to learn from, of music also folders.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")]
 Valid = Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")]
 Budget = Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: the task's, minutes]")]
@@ -105,10 +105,14 @@ def sentiment(
     text_column: Annotated[str | None, typer.Option(help="Column of the text [default: guessed]")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the label [default: guessed]")] = None,
     unit: Annotated[str | None, typer.Option(help="words, subwords or characters [default: words]")] = None,
+    ordered: Annotated[
+        bool | None,
+        typer.Option("--ordered/--plain", help="Whether numbers as labels have an order, as stars [default: they have]"),
+    ] = None,
     head: Annotated[
         str | None, typer.Option(help="classes, or ordinal, which knows that 4 is nearer 5 than 1 [default: auto]")
     ] = None,
-    pooling: Annotated[str | None, typer.Option(help="last, mean, max or attention [default: max]")] = None,
+    pooling: Annotated[str | None, typer.Option(help="last, mean, max or attention [default: attention]")] = None,
     class_weights: Annotated[bool, typer.Option("--class-weights", help="Rare classes count as much as frequent ones.")] = False,
     encoder: Annotated[str | None, typer.Option(help="A model of `unspool train text` to start from.")] = None,
     cell: CellName = None,

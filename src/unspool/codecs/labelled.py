@@ -26,18 +26,18 @@ __all__ = ["Example", "LabelledFiles", "parse_tree"]
 TEXTS = ("text", "review", "sentence", "tweet", "comment", "content", "body", "message", "title")
 LABELS = ("label", "rating", "stars", "score", "sentiment", "class", "category", "target", "polarity")
 LONGEST_LINE = 10_000_000  # characters
-FASTTEXT = re.compile(r"__label__(\S+)[ \t]+(.*)", re.DOTALL)
+FASTTEXT = re.compile(r"__label__(\S+)[ \t]*(.*)", re.DOTALL)
 TREE = re.compile(r"\(\d+ .*\)")
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "\\/": "/", "\\*": "*"}
 
 
 class Example(NamedTuple):
-    """A text and its label; `part` says that it is a phrase out of a longer text, `line` where it stands in its file."""
+    """A text and its label; `part` says that it is a phrase out of a longer text, `place` in which file and line it stands."""
 
     text: str
     label: str
     part: bool = False
-    line: int = 0
+    place: str = ""
 
 
 class LabelledFiles:
@@ -77,7 +77,7 @@ class LabelledFiles:
                 self.read += not example.part
                 yield example
             if self.read == before:
-                raise DataError(f"{path} holds no example of a text with its label")
+                raise DataError(f"{path} holds no " + ("example of a text with its label" if self.labels else "text"))
 
     def _of(self, path: Path) -> Iterator[Example]:
         name = path.name.lower()
@@ -88,12 +88,13 @@ class LabelledFiles:
             return
         for number, line in enumerate(lines(path, LONGEST_LINE, "give one example a line"), 1):
             if line.strip() or not self.labels:
-                yield from (example._replace(line=number) for example in self._line(path, number, line.strip()))
+                place = f"{path}, line {number}"
+                yield from (example._replace(place=place) for example in self._line(place, line.strip()))
 
-    def _line(self, path: Path, number: int, line: str) -> Iterator[Example]:
+    def _line(self, place: str, line: str) -> Iterator[Example]:
         if found := FASTTEXT.fullmatch(line):
             if found[2].startswith("__label__"):
-                raise DataError(f"{path}, line {number} has more than one label; a text has one rating or class")
+                raise DataError(f"{place} has more than one label; a text has one rating or class")
             yield Example(found[2], found[1])
         elif TREE.fullmatch(line):
             try:
@@ -102,12 +103,12 @@ class LabelledFiles:
                 if not self.labels:
                     yield Example(line, "")
                     return
-                raise DataError(f"{path}, line {number} is no tree of labelled phrases: {error}") from error
+                raise DataError(f"{place} is no tree of labelled phrases: {error}") from error
             yield whole
             if self.parts:
                 yield from parts
         elif self.labels:
-            raise DataError(f"{path}, line {number} has no label: expected '__label__NAME text' or a tree, found {line[:40]!r}")
+            raise DataError(f"{place} has no label: expected '__label__NAME text' or a tree, found {line[:40]!r}")
         else:
             yield Example(line, "")
 
@@ -120,12 +121,14 @@ class LabelledFiles:
                 label = _column(path, others, self.label, LABELS, "label") if self.labels else ""
                 self.columns[str(path)] = (text, label)
             value, mark = row.get(text), row.get(label)
+            if not self.labels and not isinstance(value, str):
+                value = ""  # each row has its answer
             if not isinstance(value, str) or (self.labels and mark in (None, "")):
                 self.skipped["row without a text or a label"] += 1
                 continue
             if isinstance(mark, (dict, list)):
                 raise DataError(f"{path}, line {number}: the label is {mark!r}; one word or number was expected")
-            yield Example(value, _plain(mark) if self.labels else "", line=number)
+            yield Example(value, _plain(mark) if self.labels else "", place=f"{path}, line {number}")
 
     @property
     def report(self) -> str:

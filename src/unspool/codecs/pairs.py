@@ -23,9 +23,9 @@ from unspool.errors import DataError, did_you_mean, extra
 __all__ = ["Pair", "PairFiles", "plain_lines"]
 
 LONGEST_LINE = 1_000_000  # characters
-MOST_WORDS = 200
-RATIO = 4.0  # of the words of a pair, where the longer has more than SHORT
-SHORT = 10
+MOST_WORDS, LONGEST = 200, 6000  # of one side; words, and bytes
+RATIO = 4.0  # of the bytes of a pair, where the longer has more than SHORT
+SHORT = 60
 
 
 class Pair(NamedTuple):
@@ -38,8 +38,9 @@ class Pair(NamedTuple):
 class PairFiles:
     """The pairs of `paths`; each iteration reads the files again, and `dropped` counts what the last left out, by reason.
 
-    Pairs that can teach nothing are dropped: with an empty side, with more than 200 words, or one side of which has four times as
-    many words as the other. With `all_pairs` none is, as for a test. DataError for files that do not pair.
+    Files of the two languages are paired by their names without the endings, or else in their order. Pairs that can teach nothing
+    are dropped: with an empty side, with more than 200 words, or one side of which is four times as long (in bytes) as the other;
+    with `all_pairs` none is, as for a test. DataError for files that do not pair.
     """
 
     def __init__(self, paths: Sequence[str | Path], source: str, target: str, *, swapped: bool = False, all_pairs: bool = False):
@@ -59,6 +60,8 @@ class PairFiles:
                 f"there are {len(self.sources)} files that end in .{source} and {len(self.targets)} in .{target}: "
                 "give them in pairs, such as train.de train.en"
             )
+        if {*map(_stem, self.sources)} == {*map(_stem, self.targets)}:  # else they are paired in the order given
+            self.sources, self.targets = sorted(self.sources, key=_stem), sorted(self.targets, key=_stem)
         self.names = [str(p) for p in named]
 
     def __iter__(self) -> Iterator[Pair]:
@@ -92,8 +95,16 @@ def plain_lines(path: str | Path) -> Iterator[str]:
 
 
 def _ending(path: Path) -> str:
-    name = path.name.removesuffix(path.suffix) if path.suffix.lower() in PACKERS else path.name
-    return Path(name).suffix
+    return Path(_unpacked(path)).suffix
+
+
+def _stem(path: Path) -> str:
+    """train for train.de and for train.de.gz, in its folder."""
+    return str(path.parent / Path(_unpacked(path)).stem)
+
+
+def _unpacked(path: Path) -> str:
+    return path.name.removesuffix(path.suffix) if path.suffix.lower() in PACKERS else path.name
 
 
 def _parallel(one: Path, other: Path) -> Iterator[Pair]:
@@ -134,9 +145,9 @@ def _catalogue(path: Path, dropped: Counter[str]) -> Iterator[Pair]:
 
 
 def _fault(pair: Pair) -> str:
-    a, b = (len(text.split()) for text in pair)
-    if not a or not b:
+    if not pair.source or not pair.target:
         return "an empty side"
-    if max(a, b) > MOST_WORDS:
+    a, b = (len(text.encode("utf-8", "surrogatepass")) for text in pair)  # in which languages differ less than in words
+    if max(a, b) > LONGEST or max(len(text.split()) for text in pair) > MOST_WORDS:
         return f"more than {MOST_WORDS} words"
     return f"one side {RATIO:g} times as long" if max(a, b) > SHORT and max(a, b) > RATIO * min(a, b) else ""

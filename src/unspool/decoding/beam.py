@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from unspool.engines import native
 from unspool.errors import ConfigError
 
 __all__ = ["Beams", "Hypothesis", "beam_search"]
@@ -55,13 +56,11 @@ def beam_search(
     search = _Search(limits, begin, end, beams, length_penalty)
     while True:
         logits, looked = writer.step(search.ids[:, :, -1])
-        whole = logits.logsumexp(2, keepdim=True)
+        whole = native.logsumexp(logits)[:, :, None]
         logits[:, :, list(forbidden)] = -torch.inf
         if no_repeat:
             _shut_repeats(logits, search.ids, no_repeat)
-        likeliest, symbols = logits.topk(
-            min(2 * beams, logits.shape[2]), dim=2
-        )  # of each beam no more can be among the best of all
+        likeliest, symbols = native.topk(logits, min(2 * beams, logits.shape[2]))  # no more of a beam can be among the best of all
         inputs, parents = search.take(likeliest - whole, symbols, looked)
         if not len(inputs):
             return [sorted(found, key=lambda h: (not h.ended, -h.score)) for found in search.found]

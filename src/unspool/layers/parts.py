@@ -70,10 +70,11 @@ class OneHot(nn.Module):
 
 
 class Attention(nn.Module):
-    """Where to look: queries (B, T, H) over a memory (B, S, M) of true lengths (B,).
+    """Where to look: queries (B, T, H) over a memory (B, S, M), of which what is `inside` (B, S) counts.
 
     Multiplicative attention (Luong et al. 2015): score = q W m / sqrt(M), weights by softmax over the true steps, context the
-    weighted mean. Returns tanh(V [query; context]) (B, T, H) and the weights (B, T, S).
+    weighted mean. Returns tanh(V [query; context]) (B, T, H) and the weights (B, T, S). The memory's products with W and with V
+    are taken beforehand, by `prepare`, and serve all queries, though they come one at a time.
     """
 
     def __init__(self, query_size: int, memory_size: int):
@@ -81,7 +82,13 @@ class Attention(nn.Module):
         self.score = nn.Linear(query_size, memory_size, bias=False)
         self.combine = nn.Linear(query_size + memory_size, query_size)
 
-    def forward(self, query: Tensor, memory: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        scores = self.score(query) @ memory.transpose(1, 2) / math.sqrt(memory.shape[2])
+    def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """A memory (B, S, M) as keys and values, (B, S, H) both."""
+        keys = memory @ self.score.weight / math.sqrt(memory.shape[2])
+        return keys, memory @ self.combine.weight[:, self.score.in_features :].T
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        scores = query @ keys.transpose(1, 2)
         weights = scores.masked_fill(~inside[:, None], -math.inf).softmax(dim=2)
-        return torch.tanh(self.combine(torch.cat([query, weights @ memory], dim=2))), weights
+        own = F.linear(query, self.combine.weight[:, : self.score.in_features], self.combine.bias)
+        return torch.tanh(own + weights @ values), weights

@@ -16,9 +16,11 @@ __all__ = ["EncoderDecoder", "Memory", "Writer"]
 
 
 class Memory(NamedTuple):
-    """What the encoder read: its outputs (B, S, M), which of them are real (B, S), and the decoder's first state."""
+    """What the encoder read, as the attention's keys and values (B, S, H), which of them are real (B, S), and the decoder's first
+    state."""
 
-    outputs: Tensor
+    keys: Tensor
+    values: Tensor
     inside: Tensor
     state: State
 
@@ -55,13 +57,13 @@ class EncoderDecoder(nn.Module):
         layers, directions = self.encoder.layers, 2 if self.encoder.bidirectional else 1
         joined = (s.unflatten(0, (layers, directions)).permute(0, 2, 1, 3).flatten(2) for s in state)
         first = tuple(torch.tanh(bridge(s)) for bridge, s in zip(self.bridge, joined, strict=True))
-        return Memory(outputs, mask(batch.lengths, outputs.shape[1]), first)
+        return Memory(*self.attention.prepare(outputs), mask(batch.lengths, outputs.shape[1]), first)
 
     def forward(self, memory: Memory, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""
         x = variational_dropout(self.target(inputs), self.input_dropout, self.training)
         h, _ = self.decoder(x, None, memory.state)
-        h, weights = self.attention(h, memory.outputs, memory.inside)
+        h, weights = self.attention(h, *memory[:3])
         return dropout(h, self.dropout, self.training), weights
 
     def nll(self, batch: Sequences, inputs: Tensor, y: Tensor) -> Tensor:
@@ -71,7 +73,7 @@ class EncoderDecoder(nn.Module):
     def step(self, memory: Memory, ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
         """The last symbol (B,) and a state to the next symbol's logits (B, V), the next state, and the attention weights (B, S)."""
         h, state = self.decoder.step(self.target(ids), state)
-        h, weights = self.attention(h[:, None], memory.outputs, memory.inside)
+        h, weights = self.attention(h[:, None], *memory[:3])
         return self.head(h[:, 0]), state, weights[:, 0]
 
     def write(self, memory: Memory, beams: int = 1) -> Writer:
@@ -86,22 +88,22 @@ class Writer:
 
     def __init__(self, model: EncoderDecoder, memory: Memory, beams: int):
         self._model, self._memory, self._beams = model, memory, beams
-        self._stream = model.decoder.stream(len(memory.outputs) * beams)
+        self._stream = model.decoder.stream(len(memory.inside) * beams)
         self._stream.state = tuple(s.repeat_interleave(beams, 1) for s in memory.state)
 
     @torch.no_grad()
     def step(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """The last symbols (B, K) to the next ones' logits (B, K, V) and where was looked (B, K, S)."""
         h = self._stream.step(self._model.target(ids.flatten())).unflatten(0, ids.shape)
-        h, weights = self._model.attention(h, self._memory.outputs, self._memory.inside)
+        h, weights = self._model.attention(h, *self._memory[:3])
         return self._model.head(h), weights
 
     def choose(self, inputs: Tensor, beams: Tensor) -> None:
         """Goes on with these inputs (b,), ascending, alone, and for each with these of its beams (b, K), in their order."""
         rows = (inputs[:, None] * self._beams + beams).flatten()
         state = tuple(s[:, rows] for s in self._stream.state)
-        if len(inputs) < len(self._memory.outputs):
-            outputs, inside, first = self._memory
-            self._memory = Memory(outputs[inputs], inside[inputs], tuple(s[:, inputs] for s in first))
+        if len(inputs) < len(self._memory.inside):
+            keys, values, inside, first = self._memory
+            self._memory = Memory(keys[inputs], values[inputs], inside[inputs], tuple(s[:, inputs] for s in first))
             self._stream.keep(torch.arange(len(rows), device=rows.device))
         self._stream.state = state

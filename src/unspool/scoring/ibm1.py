@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,20 +14,20 @@ MOST_LINKS = 8_000_000  # of a source word with a target word: half a GB while i
 
 
 class Dictionary:
-    """For each source word the target word that it most likely becomes; a word never seen stays as it is."""
+    """For each source word, in whichever case, the target word that it most likely becomes; a word never seen stays as it is."""
 
     def __init__(self, entries: dict[str, str]):
         self.entries = entries
 
     @classmethod
-    def fit(cls, pairs: Sequence[tuple[list[str], list[str]]]) -> Dictionary:
+    def fit(cls, pairs: Iterable[tuple[list[str], list[str]]]) -> Dictionary:
         """Learned from pairs of sentences, each a list of words, until there are 8 million links."""
         sources, targets = {"": 0}, dict[str, int]()  # "" is the empty word, which explains what no word does
         links: list[np.ndarray] = []
         sizes: list[np.ndarray] = []
         total = 0
         for source, target in pairs:
-            s = np.array([0, *(sources.setdefault(w, len(sources)) for w in source)], np.int64)
+            s = np.array([0, *(sources.setdefault(w.lower(), len(sources)) for w in source)], np.int64)
             t = np.array([targets.setdefault(w, len(targets)) for w in target], np.int64)
             links.append(np.stack([np.tile(s, len(t)), np.repeat(t, len(s))]))
             sizes.append(np.full(len(t), len(s)))
@@ -54,7 +54,7 @@ class Dictionary:
 
     def translate(self, words: Sequence[str]) -> list[str]:
         """Word by word."""
-        return [self.entries.get(word, word) for word in words]
+        return [self.entries.get(word.lower(), word) for word in words]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As bytes of JSON, to be stored."""

@@ -69,11 +69,14 @@ def held_out(texts: Iterable[str], share: float, seed: int, most: int) -> np.nda
 
     They are chosen by what they say, so that none is both learned from and validated on.
     """
-    drawn = np.array([zlib.crc32(f"{seed}:{text}".encode("utf-8", "surrogatepass")) for text in texts], np.uint32)
+    drawn = np.fromiter((zlib.crc32(f"{seed}:{text}".encode("utf-8", "surrogatepass")) for text in texts), np.uint32)
     values, place, counts = np.unique(drawn, return_inverse=True, return_counts=True)
-    return (
-        counts.cumsum()[place] <= max(min(share * len(drawn), most), counts[0]) if len(values) > 1 else np.zeros(len(drawn), bool)
-    )
+    if len(values) < 2:
+        return np.zeros(len(drawn), bool)
+    limit = min(share * len(drawn), most)
+    fits = counts <= max(limit / 4, counts.min())  # a text that half the world says would be most of what is held out
+    taken = (counts * fits).cumsum() <= max(limit, counts.min())
+    return (fits & taken)[place]
 
 
 def by_size(value: int, table: dict[int, float], beyond: float = 0.0) -> float:

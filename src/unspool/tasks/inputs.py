@@ -11,9 +11,10 @@ import numpy as np
 from unspool.errors import DataError, did_you_mean
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["blocks", "filled"]
+__all__ = ["blocks", "filled", "shortened"]
 
 BLOCK = 2048  # texts
+LONGEST = 4000  # symbols
 ENDINGS = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".gz", ".xz", ".bz2")
 
 
@@ -41,6 +42,11 @@ def blocks(inputs: Iterable[str | Path], texts_of: Callable[[Path], Iterator[str
 def filled(ids: np.ndarray) -> np.ndarray:
     """The ids of a text; of one without any a single unknown."""
     return ids if len(ids) else np.array([Vocabulary.unknown])
+
+
+def shortened(ids: np.ndarray) -> np.ndarray:
+    """The beginning and the end of a text of more than 4,000 symbols."""
+    return ids if len(ids) <= LONGEST else np.concatenate([ids[: LONGEST // 2], ids[-LONGEST // 2 :]])
 
 
 def _file(given: str | Path) -> Path | None:

@@ -54,7 +54,7 @@ class Sentiment(Task):
     ) -> Prepared:
         encoder = Encoder(config.encoder) if config.encoder and stored is None and init is None else None
         config = encoder.adopted(config) if encoder else config
-        split = Split(data, valid, config, init.classes if isinstance(init, SentimentModel) else None)
+        split = Split(data, valid, config, init if isinstance(init, SentimentModel) else None)
         codec = encoder.codec if encoder else self._codec(config, split, stored, init)
         train, held = (Stored(scratch, name, codec, split) for name in ("train", "valid"))
         progress.say(f"read {split.files.report}" + (f"; for validation {split.held.report}" if split.held else ""))
@@ -88,7 +88,7 @@ class Sentiment(Task):
         if config.unit == "words":  # a word that only one text has is also a phrase of its own, which says what it means
             return WordCodec().fit(example.text for example in split.part("train"))
         texts = (example.text for example in split.part("train") if not example.part)
-        return TextCodec(config.unit, size=config.subwords).fit(list(islice(texts, MOST_TEXTS)))
+        return TextCodec(config.unit, size=config.subwords).fit(islice(texts, MOST_TEXTS))
 
     def demonstration(self, scratch: Path) -> Demonstration:
         from unspool.tasks.reviews import write
@@ -121,13 +121,15 @@ class _Job:
         self.shares = weighted / weighted.sum()  # as the loss counts them
         model.head.expect(torch.from_numpy(self.shares).float())  # type: ignore[operator]
         truth = held.answers.astype(np.int64)
-        self.baselines = {"majority": float(-np.log(shares[truth]).mean())}
+        weights = self.weights.double().numpy()
+        self.baselines = {"majority": float(np.average(-np.log(shares[truth]), weights=weights[truth]))}
         self.known = {"shares": shares}
         answers, known = np.array(train.text_answers), np.array(held.text_answers)
         baseline = TfidfBaseline.fit(train.texts, answers, held.texts, known)
         if baseline:
             p = baseline.probabilities(held.texts, classes)[np.arange(len(known)), known]
-            self.baselines["tf-idf and logistic regression"] = float(-np.log(np.maximum(p, 1e-12)).mean())
+            nats = float(np.average(-np.log(np.maximum(p, 1e-12)), weights=weights[known]))
+            self.baselines["tf-idf and logistic regression"] = nats
             self.known |= baseline.arrays()
         self.words = config.unit == "words"
 
@@ -135,7 +137,8 @@ class _Job:
         texts, answers = batch[0].to(self._device), batch[1].to(self._device)
         if self.words and self.model.training:  # what is unknown must be met to be known as such
             texts = Sequences(
-                torch.where(torch.rand(texts.values.shape) < UNKNOWN, Vocabulary.unknown, texts.values), texts.lengths
+                torch.where(torch.rand_like(texts.values, dtype=torch.float) < UNKNOWN, Vocabulary.unknown, texts.values),
+                texts.lengths,
             )
         nll = self.model.nll(texts, answers)
         return (nll * self.weights.to(nll.device)[answers]).sum(), len(answers), None
@@ -183,4 +186,9 @@ def _summary(config: SentimentConfig, train: Stored, split: Split, model: ManyTo
     return (
         f"{train.wholes:,} texts{parts} to train on, {symbols:,} different {config.unit}; {names}; bidirectional {config.cell}, "
         f"{config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
+        + (
+            ""
+            if config.epochs
+            else f"; at most {config.most_epochs:g} epochs, else so few texts would be learned by heart (--epochs for more)"
+        )
     )

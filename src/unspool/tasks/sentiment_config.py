@@ -22,6 +22,7 @@ class SentimentConfig(NetworkConfig):
     label_column: str | None = None
     unit: str = "words"  # or subwords, characters
     subwords: int = 4000
+    ordered: bool | None = None  # whether the classes are; three or more numbers are taken for such
     head: str = "auto"  # classes, or ordinal, which knows that they are ordered
     pooling: str = "attention"
     class_weights: bool = False  # rare classes count as much as frequent ones

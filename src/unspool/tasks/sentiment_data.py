@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,9 @@ from unspool.errors import ConfigError, DataError
 from unspool.models import ManyToOne
 from unspool.scoring.tfidf import MOST_TEXTS
 from unspool.tasks.config import held_out
-from unspool.tasks.inputs import filled
+from unspool.tasks.inputs import filled, shortened
 from unspool.tasks.sentiment_config import SentimentConfig
-from unspool.tasks.sentiment_model import Codec
+from unspool.tasks.sentiment_model import Codec, SentimentModel
 from unspool.training import ModelFolder
 
 __all__ = ["Encoder", "Split", "Stored"]
@@ -36,19 +37,21 @@ class Split:
         data: Sequence[str | Path],
         valid: Sequence[str | Path],
         config: SentimentConfig,
-        classes: list[str] | None = None,
+        known: SentimentModel | None = None,
     ):
         text, label = config.text_column, config.label_column
         self.files = LabelledFiles(data, text=text, label=label, parts=True)
         self.held = LabelledFiles(valid, text=text, label=label) if valid else None
         counts: Counter[str] = Counter()
-        wholes: list[int] = []
+        first: dict[str, str] = {}  # where each label stands
+        self.wholes = 0
 
         def texts() -> Iterator[str]:
             for example in self.files:  # a first pass, which also finds every fault before anything is made
                 counts[example.label] += 1
+                first.setdefault(example.label, example.place)
                 if not example.part:
-                    wholes.append(example.line)
+                    self.wholes += 1
                     yield example.text
                 if len(counts) > MOST_CLASSES:
                     shown = ", ".join(map(repr, list(counts)[:5]))
@@ -57,11 +60,13 @@ class Split:
                     )
 
         self._held = held_out(texts(), config.valid_share, config.seed, MOST_VALID)
-        self.classes, self.ordered = _classes(counts) if classes is None else (classes, all(map(_is_number, classes)))
-        self.wholes = len(wholes)
+        self.classes, numbers = _classes(counts, first) if known is None else (known.classes, known.ordered)
+        self.ordered = numbers and len(self.classes) > 2 if config.ordered is None else config.ordered
+        if self.ordered and not numbers:
+            raise ConfigError(f"only numbers as labels have an order, not {', '.join(self.classes[:5])}")
         if self.wholes < 10:
             raise DataError(f"there are only {self.wholes} texts; training needs at least 10")
-        if config.head == "ordinal" and (not self.ordered or len(self.classes) < 3):
+        if config.head == "ordinal" and not self.ordered:
             raise ConfigError(f"an ordinal head needs three or more numbers as labels, not {', '.join(self.classes[:5])}")
 
     def part(self, name: str) -> Iterator[Example]:
@@ -77,20 +82,21 @@ class Split:
             if chosen != (name == "valid") or (chosen and example.part):
                 continue
             if example.part:  # short ones come again and again, and say nothing new
-                key = example._replace(line=0)
+                key = example._replace(place="")
                 if key in seen:
                     continue
                 seen.add(key)
             yield example
 
 
-def _classes(counts: Counter[str]) -> tuple[list[str], bool]:
+def _classes(counts: Counter[str], first: dict[str, str]) -> tuple[list[str], bool]:
     """The classes, and whether they are numbers and so have an order; DataError for one class, or a stray word among numbers."""
     if len(counts) < 2:
         raise DataError(f"all {counts.total():,} texts have the label {next(iter(counts))!r}; at least two classes are needed")
     words = [label for label in counts if not _is_number(label)]
     if words and sum(counts[word] for word in words) < 0.05 * counts.total():
-        raise DataError(f"the labels are numbers, but for {', '.join(map(repr, words[:5]))}; mend these, or leave them out")
+        shown = ", ".join(f"{word!r} ({first[word]})" for word in words[:5])
+        raise DataError(f"the labels are numbers, but for {shown}; mend these, or leave them out")
     return (sorted(counts) if words else sorted(counts, key=float)), not words
 
 
@@ -138,27 +144,27 @@ class Stored:
 
     def __post_init__(self) -> None:
         known = {name: i for i, name in enumerate(self.split.classes)}
-        answers, wholes = list[int](), list[bool]()
-        rng, share = np.random.default_rng(0), MOST_TEXTS / max(1, self.split.wholes)
+        answers, wholes = array("h"), bytearray()
+        rng, share = np.random.default_rng(0), MOST_TEXTS / max(1, self.split.wholes) if self.name == "train" else 1.0
 
         def encoded() -> Iterator[np.ndarray]:
             for example in self.split.part(self.name):
                 if example.label not in known:
                     names = ", ".join(self.split.classes)
-                    raise DataError(f"the label {example.label!r} of line {example.line} is none of those learned: {names}")
+                    raise DataError(f"{example.place}: the label {example.label!r} is none of those learned: {names}")
                 answers.append(known[example.label])
                 wholes.append(not example.part)
-                if wholes[-1] and rng.random() < share:
+                if wholes[-1] and rng.random() < share and len(self.texts) < MOST_TEXTS:
                     self.texts.append(example.text)
                     self.text_answers.append(answers[-1])
-                yield filled(self.codec.encode(example.text))
+                yield filled(shortened(self.codec.encode(example.text)))
 
         self.corpus = Corpus(self.scratch, self.name, len(self.codec.vocabulary)).write(encoded())
         if not self.corpus.documents:
             raise DataError(f"no text is left for the {self.name} part; give more texts")
-        self.answers = np.array(answers, np.int16)
-        self.wholes = int(np.sum(wholes))
-        self.whole_answers = self.answers[np.array(wholes)]
+        self.answers = np.frombuffer(answers, np.int16)
+        self.wholes = sum(wholes)
+        self.whole_answers = self.answers[np.frombuffer(wholes, bool)]
 
 
 def _is_number(label: str) -> bool:

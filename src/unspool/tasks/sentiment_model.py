@@ -24,7 +24,7 @@ from unspool.models import Categorical, ManyToOne, Ordinal
 from unspool.scoring.rating import decided, report
 from unspool.scoring.tfidf import TfidfBaseline
 from unspool.sequences import Sequences, batches_by_length
-from unspool.tasks.inputs import blocks, filled
+from unspool.tasks.inputs import blocks, filled, shortened
 from unspool.tasks.sentiment_config import SentimentConfig
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
@@ -99,7 +99,7 @@ class SentimentModel(Trained):
     @torch.no_grad()
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """(N, K), calibrated."""
-        ids = [filled(self.codec.encode(text)) for text in texts]
+        ids = [filled(shortened(self.codec.encode(text))) for text in texts]
         found = np.zeros((len(ids), len(self.classes)))
         for rows in batches_by_length([len(x) for x in ids], 8192):
             batch = Sequences.collate([ids[i] for i in rows]).to(self.device)
@@ -126,7 +126,7 @@ class SentimentModel(Trained):
         for example in files:
             if example.label not in known:
                 names = ", ".join(self.classes)
-                raise DataError(f"line {example.line}: the label {example.label!r} is none of this model's: {names}")
+                raise DataError(f"{example.place}: the label {example.label!r} is none of this model's: {names}")
             texts.append(example.text)
             truth.append(known[example.label])
         return texts, np.array(truth)
@@ -177,7 +177,7 @@ class SentimentModel(Trained):
             return [(text[a:b], [i]) for i, (a, b) in enumerate(self.codec.places(text))]
         groups: list[list[int]] = []
         for i, symbol in enumerate(self.codec.decode([i]) for i in ids):
-            if not groups or symbol[:1].isspace():
+            if not groups or symbol[:1].isspace() or self.codec.unit == "words":
                 groups.append([])
             groups[-1].append(i)
         return [(self.codec.decode([ids[i] for i in group]).strip(), group) for group in groups]

@@ -27,7 +27,7 @@ from unspool.tasks.config import held_out
 from unspool.tasks.inputs import filled
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.tasks.translation_config import TranslationConfig, settle
-from unspool.tasks.translation_model import Codecs, TranslationModel, build, read_words, written_words
+from unspool.tasks.translation_model import Codecs, TranslationModel, build, plain_words
 from unspool.training import ModelFolder, Options, Paired, Pairs, Progress, pick_device
 from unspool.training.loop import Carry
 from unspool.vocabulary import Vocabulary
@@ -141,6 +141,8 @@ class _Stored:
 
     def __init__(self, scratch: Path, name: str, codecs: Codecs, split: _Split):
         self.pairs = list(islice(split.part(name), MOST_PAIRS if name == "train" else MOST_VALID))
+        if not self.pairs:
+            raise DataError(f"no pair is left for the {name} part: pairs of one source stay together; give more pairs")
         sides = (("source", codecs.source), ("target", codecs.target))
         self.source, self.target = (Corpus(scratch, f"{name}.{side}", len(codec.vocabulary)) for side, codec in sides)
         self.source.write(filled(codecs.source.encode(pair.source)) for pair in split.part(name))
@@ -156,13 +158,13 @@ class _Job:
         self.model, self.codecs, self.config, self.held = model, codecs, config, held
         self.feed: Any = Pairs(train.source, train.target, config.batch, config.seed)
         self._watched = Pairs(held.source, held.target, 4096)
-        self.dictionary = Dictionary.fit([(read_words(a), written_words(b)) for a, b in train.pairs])
+        self.dictionary = Dictionary.fit((plain_words(a), plain_words(b)) for a, b in train.pairs)
         unigram = KneserNey.fit(train.target, 1, len(codecs.target.vocabulary), Vocabulary.begin)
         model.head.expect(torch.from_numpy(unigram.distribution([])).float())  # type: ignore[operator]
         if config.stopping == "bleu":
             self.unit = "points of BLEU short of 100"
             sources, references = (list(column) for column in zip(*held.pairs[:MOST_SCORED], strict=True))
-            words = [joined(self.dictionary.translate(read_words(text))) for text in sources]
+            words = [joined(self.dictionary.translate(plain_words(text))) for text in sources]
             self.baselines = {"copying the source": 100 - bleu(sources, references), "word by word": 100 - bleu(words, references)}
         else:
             self.unit = f"nats per target {'word' if config.unit == 'words' else 'subword'}"

@@ -21,6 +21,7 @@ class TranslationConfig(NetworkConfig):
     subwords: int = 0
     shared: bool | None = None  # one vocabulary and one embedding for both languages
     label_smoothing: float = 0.1
+    budget: str = "20m"
     stopping: str = "loss"  # what the best model is chosen by: loss or bleu
     valid_share: float = 0.03
 
@@ -49,6 +50,6 @@ def settle(config: TranslationConfig, *, pairs: int) -> TranslationConfig:
             "recurrent_dropout": dropout / 2,
             "learning_rate": 2e-3,
             "weight_decay": 0.01,
-            "batch": 2500,
+            "batch": 1250,
         }
     )

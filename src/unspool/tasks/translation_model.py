@@ -31,7 +31,7 @@ from unspool.tasks.translation_config import TranslationConfig
 from unspool.training import ModelFolder, pick_device
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["Codecs", "Translation", "TranslationModel", "build", "read_words", "written_words"]
+__all__ = ["Codecs", "Translation", "TranslationModel", "build", "plain_words"]
 
 TOGETHER = 1500  # symbols that are read as one batch
 MOST_SYMBOLS = 1000  # of a text
@@ -90,8 +90,8 @@ def build(config: TranslationConfig, codecs: Codecs, device: torch.device, seed:
     torch.manual_seed(seed)
     dropouts = {"dropout": config.dropout or 0.0, "recurrent_dropout": config.recurrent_dropout or 0.0}
     options: dict[str, Any] = {"layers": config.layers, "residual": config.residual, "engine": config.engine, **dropouts}
-    target = Embedding(len(codecs.target.vocabulary), config.embedding)
-    source: nn.Module = target if codecs.shared else Embedding(len(codecs.source.vocabulary), config.embedding)
+    target = Embedding(len(codecs.target.vocabulary), config.embedding, 0.1)
+    source: nn.Module = target if codecs.shared else Embedding(len(codecs.source.vocabulary), config.embedding, 0.1)
     encoder = Recurrent(config.cell, config.embedding, config.hidden // 2, bidirectional=True, **options)
     decoder = Recurrent(config.cell, config.embedding, config.hidden, **options)
     head = Categorical(config.hidden, len(codecs.target.vocabulary), target.weight)  # type: ignore[arg-type]
@@ -99,13 +99,8 @@ def build(config: TranslationConfig, codecs: Codecs, device: torch.device, seed:
     return EncoderDecoder(source, encoder, target, decoder, head, input_dropout=inputs, dropout=config.dropout or 0.0).to(device)
 
 
-def read_words(text: str) -> list[str]:
-    """The words that the baseline's dictionary translates."""
-    return WordCodec().split(text)
-
-
-def written_words(text: str) -> list[str]:
-    """The words that it translates to."""
+def plain_words(text: str) -> list[str]:
+    """The words that the baseline's dictionary knows."""
     return WordCodec(lower=False).split(text)
 
 
@@ -137,7 +132,7 @@ class TranslationModel(Trained):
         others = {}
         for name, texts in {
             "copying the source": sources,
-            "word by word (IBM model 1)": [joined(dictionary.translate(read_words(s))) for s in sources],
+            "word by word (IBM model 1)": [joined(dictionary.translate(plain_words(s))) for s in sources],
         }.items():
             other = translation_scores(texts, references)
             others |= {f"{name}, {key}": other[key] for key in ("BLEU", "chrF")}
@@ -279,7 +274,9 @@ def _warnings(source: str, text: str, hypothesis: Hypothesis) -> list[str]:
         found.append(f"loop: {' '.join(runs.most_common(1)[0][0])!r} comes {max(runs.values())} times")
     if len(given) > 3 and text == source:
         found.append("copied: it is the source")
-    if len(given) >= 6 and len(text) < 0.3 * len(source):
+    if not text and source.strip():
+        found.append("empty: nothing was written")
+    elif len(given) >= 6 and len(text.encode()) < 0.3 * len(source.encode()):  # bytes differ less from language to language
         found.append(f"short: {len(text)} characters for {len(source)}")
     if not hypothesis.ended:
         found.append("cut off: it did not end by itself")
