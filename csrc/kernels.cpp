@@ -78,49 +78,56 @@ static inline bool any_above(V x, V than) {
 #endif
 }
 
-static void largest(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places) {
-  constexpr int GROUP = 4 * LANES;
-  for (int64_t row = 0; row < rows; row++, x += n) {
-    if (whole) {
-      const V least = splat<V>(-__builtin_inff());
-      V most[4] = {least, least, least, least}, sum[4] = {V{}, V{}, V{}, V{}};
-      int64_t i = 0;
-      float top = -__builtin_inff(), total = 0;
-      for (; i + GROUP <= n; i += GROUP)
-        for (int g = 0; g < 4; g++) most[g] = at_least(load_any(x + i + g * LANES), most[g]);
-      for (int g = 0; g < 4; g++)
-        for (int l = 0; l < LANES; l++) top = most[g][l] > top || most[g][l] != most[g][l] ? most[g][l] : top;
-      for (int64_t j = i; j < n; j++) top = x[j] > top || x[j] != x[j] ? x[j] : top;
-      const V base = splat<V>(__builtin_isinf(top) ? 0.0f : top);
-      for (i = 0; i + GROUP <= n; i += GROUP)
-        for (int g = 0; g < 4; g++) sum[g] += exp_(load_any(x + i + g * LANES) - base);
-      alignas(64) float rest[GROUP];
-      for (int l = 0; l < GROUP; l++) rest[l] = i + l < n ? x[i + l] : -__builtin_inff();
-      for (int g = 0; g < 4; g++) sum[g] += exp_(load(rest + g * LANES) - base);
-      const V all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-      for (int l = 0; l < LANES; l++) total += all[l];
-      whole[row] = base[0] + log_(splat<V>(total))[0];
-    }
-    if (!count) continue;
-    float* best = values + row * count;
-    int64_t* at = places + row * count;
-    for (int64_t k = 0; k < count; k++) best[k] = -__builtin_inff(), at[k] = 0;
-    const auto insert = [&](int64_t from, int64_t to) {
-      for (int64_t i = from; i < to; i++) {
-        if (!(x[i] > best[count - 1])) continue;
-        int64_t k = count - 1;
-        for (; k > 0 && x[i] > best[k - 1]; k--) best[k] = best[k - 1], at[k] = at[k - 1];
-        best[k] = x[i], at[k] = i;
+// Puts x[i] at its place among the `count` largest so far.
+static inline void insert(float x, int64_t place, int64_t count, float* best, int64_t* at) {
+  int64_t k = count - 1;
+  for (; k > 0 && x > best[k - 1]; k--) best[k] = best[k - 1], at[k] = at[k - 1];
+  best[k] = x, at[k] = place;
+}
+
+// The product with some blocks of symbols, of which nothing is kept but each row's largest, and its sum of exp by lane.
+static void head_blocks(const Head& h, int64_t from, int64_t to, const HeadWork& work) {
+  const int64_t rows = h.rows, count = h.count;
+  for (int64_t i = 0; i < rows * W; i++) work.most[i] = -1e30f, work.sum[i] = 0;
+  for (int64_t i = 0; i < rows * count; i++) work.values[i] = -__builtin_inff(), work.places[i] = 0;
+  Operands o{};
+  o.a = h.x, o.offsets = h.offsets, o.blocks = h.Eb, o.whole = h.E / W, o.tail = h.E % W, o.a_row = o.c_row = W;
+  o.panel_stride = h.Eb * W * W, o.c = work.c, o.c_panel = rows * W;
+  for (int64_t v = from; v < to; v += WIDE) {
+    const int64_t panels = to - v < WIDE ? to - v : WIDE;
+    o.panels = h.panels + v * o.panel_stride;
+    product(o, rows, panels, h.bias + v * W);
+    for (int64_t p = 0; p < panels; p++)
+      for (int64_t row = 0; row < rows; row++) {
+        const float* logits = work.c + (p * rows + row) * W;
+        float *most = work.most + row * W, *sum = work.sum + row * W, *best = work.values + row * count;
+        bool any = false;
+        for (int l = 0; l < W; l += LANES) {
+          const V x = load(logits + l), m = load(most + l);
+          if (any_above(x, m)) {
+            const V higher = at_least(x, m);
+            store(sum + l, load(sum + l) * exp_(m - higher) + exp_(x - higher));
+            store(most + l, higher);
+          } else {
+            store(sum + l, load(sum + l) + exp_(x - m));
+          }
+          any = any || any_above(x, splat<V>(best[count - 1]));
+        }
+        if (!any) continue;
+        for (int l = 0; l < W; l++) {
+          const int64_t place = (v + p) * W + l;
+          bool allowed = logits[l] > best[count - 1];
+          for (int64_t k = 0; allowed && k < h.forbidden_count; k++) allowed = h.forbidden[k] != place;
+          if (allowed) insert(logits[l], place, count, best, work.places + row * count);
+        }
       }
-    };
-    int64_t i = 0;
-    for (; i + GROUP <= n; i += GROUP) {  // few groups hold anything larger than what was found
-      V most = load_any(x + i);
-      for (int g = 1; g < 4; g++) most = at_least(load_any(x + i + g * LANES), most);
-      if (any_above(most, splat<V>(best[count - 1]))) insert(i, i + GROUP);
-    }
-    insert(i, n);
   }
+}
+
+static double total_of(float top, const float* most, const float* sum) {
+  double total = 0;
+  for (int l = 0; l < W; l++) total += double(sum[l]) * double(exp_(splat<V>(most[l] - top))[0]);
+  return total;
 }
 
 static double spin(int64_t rounds) {
@@ -148,6 +155,6 @@ constexpr int cell_count = sizeof cells / sizeof *cells;
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
-extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, largest, function, spin};
+extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, head_blocks, total_of, function, spin};
 
 }  // namespace UNSPOOL_ISA

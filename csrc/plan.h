@@ -44,6 +44,23 @@ struct CellOps {
                    const float* dy, const float* dh, float* const* carry, float* db, float* dp, int64_t dp_next);
 };
 
+// A product with the weights of an output, x (rows, E) times (V, E), of which only the largest are wanted.
+struct Head {
+  int64_t E, Eb, Vb;            // sizes, in blocks of 16 with b
+  float *panels, *bias;         // (Vb, Eb * 16, 16), (Vb, 16); -inf where no symbol is
+  int64_t rows, count;
+  const float* x;               // (Eb, rows, 16)
+  const int64_t* offsets;       // (Eb)
+  const int64_t* forbidden;
+  int64_t forbidden_count;
+};
+
+// What one thread finds: of each row the largest by lane, the sum of exp beneath it, and the `count` largest with their places.
+struct HeadWork {
+  float *c, *most, *sum, *values;
+  int64_t* places;
+};
+
 // What a set of kernels offers.
 struct Kernels {
   const char* isa;
@@ -53,8 +70,8 @@ struct Kernels {
   void (*backward)(const Plan& plan, int thread);
   void (*pack_weights)(const Plan& plan, int thread);
   void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads);
-  // Of each of some rows of n floats at x the logarithm of the sum of exp, and the largest, descending, with their places. See unspool.h.
-  void (*largest)(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places);
+  void (*head_blocks)(const Head& head, int64_t from, int64_t to, const HeadWork& work);
+  double (*total_of)(float top, const float* most, const float* sum);
   void (*function)(int which, const float* x, float* y, int64_t n);
   double (*spin)(int64_t rounds);  // multiply-adds in registers; gives how many operations were done
 };

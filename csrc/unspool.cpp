@@ -2,6 +2,7 @@
 
 #include "unspool.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,6 +33,7 @@ namespace generic { extern const Kernels kernels; }
 namespace {
 
 constexpr int64_t W = 16;
+constexpr int64_t MOST_WIDE = 2;  // panels of an output that are worked on at once
 constexpr int64_t LARGEST = int64_t(1) << 40;  // floats in one buffer
 
 const Kernels& best() {
@@ -253,6 +255,11 @@ struct unspool_stream {
   float* state(size_t layer, int k) const { return layers[layer].plan.s[k] + (t % 2) * layers[layer].plan.Hb * layers[layer].plan.B * W; }
 };
 
+struct unspool_head {
+  int64_t V;
+  Head head;
+};
+
 extern "C" {
 
 int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers* sizes) {
@@ -329,15 +336,15 @@ void unspool_stream_set(unspool_stream* stream, int layer, int state, const floa
 void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count) {
   for (size_t i = 0; i < stream->layers.size(); i++) {
     Plan& plan = stream->layers[i].plan;
-    for (int k = 0; k < plan.cell->cell.states; k++)
+    const int64_t block = plan.B * W, now = stream->t % 2 * plan.Hb * block, then = (1 - stream->t % 2) * plan.Hb * block;
+    for (int k = 0; k < plan.cell->cell.states; k++)  // into the place of the next state, which becomes the present one
       for (int64_t u = 0; u < plan.Hb; u++)
-        for (int64_t row = 0; row < count; row++) {
-          float* block = stream->state(i, k) + u * plan.B * W;
-          memmove(block + row * W, block + rows[row] * W, W * sizeof(float));
-        }
+        for (int64_t row = 0; row < count; row++)
+          memcpy(plan.s[k] + then + u * block + row * W, plan.s[k] + now + u * block + rows[row] * W, W * sizeof(float));
     plan.range[1] = count;
   }
   stream->rows = count;
+  stream->t++;
 }
 
 void unspool_stream_free(unspool_stream* stream) {
@@ -358,12 +365,69 @@ int unspool_cells(const unspool_cell** cells) {
 
 const char* unspool_isa(void) { return chosen().isa; }
 
-void unspool_largest(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places, int threads) {
-  threads = double(rows) * double(n) < 1e5 ? 1 : std::min(threads, MAX_THREADS);
+unspool_head* unspool_head_new(const float* weights, const float* bias, int64_t V, int64_t E) {
+  const int64_t Vb = (V + W - 1) / W, Eb = (E + W - 1) / W;
+  float* memory = V > 0 && E > 0 ? unspool_take(times({Vb, W, Eb * W + 1})) : nullptr;
+  if (!memory) return nullptr;
+  auto* head = new unspool_head{V, {}};
+  Head& h = head->head;
+  h.E = E, h.Eb = Eb, h.Vb = Vb, h.panels = memory, h.bias = memory + Vb * Eb * W * W;
+  for (int64_t v = 0; v < Vb * W; v++) {
+    h.bias[v] = v >= V ? -__builtin_inff() : bias ? bias[v] : 0.0f;
+    for (int64_t e = 0; e < Eb * W; e++) h.panels[(v / W * Eb * W + e) * W + v % W] = v < V && e < E ? weights[v * E + e] : 0.0f;
+  }
+  return head;
+}
+
+int unspool_head_best(const unspool_head* head, const float* x, int64_t rows, const int64_t* forbidden, int64_t forbidden_count,
+                      int64_t count, float* whole, float* values, int64_t* places, int threads) {
+  Head h = head->head;
+  threads = std::max(1, std::min({threads, MAX_THREADS, int(h.Vb)}));
+  if (2.0 * double(rows) * double(h.E) * double(head->V) < 2e6) threads = 1;
+  h.rows = rows, h.count = count, h.forbidden = forbidden, h.forbidden_count = forbidden_count;
+  HeadWork works[MAX_THREADS];
+  const auto pieces_of = [&](float* base) {
+    Pieces pieces{base};
+    h.x = pieces.floats(times({h.Eb, rows, W}));
+    h.offsets = pieces.of<int64_t>(h.Eb);
+    for (int t = 0; t < threads; t++)
+      works[t] = {pieces.floats(times({MOST_WIDE, rows, W})), pieces.floats(times({rows, W})), pieces.floats(times({rows, W})),
+                  pieces.floats(times({rows, count})), pieces.of<int64_t>(times({rows, count}))};
+    return pieces.fits ? pieces.used : LARGEST + 1;
+  };
+  float* memory = unspool_take(pieces_of(nullptr));
+  if (!memory) return 4;
+  pieces_of(memory);
+  blocks_from(x, const_cast<float*>(h.x), rows, rows, h.E);
+  for (int64_t e = 0; e < h.Eb; e++) const_cast<int64_t*>(h.offsets)[e] = e * rows * W;
+  int team_size = 1;
   on_threads(threads, [&](int thread, int team) {
-    const int64_t from = rows * thread / team, to = rows * (thread + 1) / team;
-    chosen().largest(x + from * n, to - from, n, count, whole ? whole + from : nullptr, values + from * count, places + from * count);
+    if (thread == 0) team_size = team;
+    chosen().head_blocks(h, h.Vb * thread / team, h.Vb * (thread + 1) / team, works[thread]);
   });
+  for (int64_t row = 0; row < rows; row++) {
+    float top = works[0].most[row * W];
+    for (int t = 0; t < team_size; t++)
+      for (int64_t l = 0; l < W; l++) top = std::max(top, works[t].most[row * W + l]);
+    double total = 0;
+    for (int t = 0; t < team_size; t++) total += chosen().total_of(top, works[t].most + row * W, works[t].sum + row * W);
+    whole[row] = top + float(log(total));
+    int64_t next[MAX_THREADS] = {};
+    for (int64_t k = 0; k < count; k++) {  // the threads' lists are sorted, and an earlier thread has earlier symbols
+      int from = 0;
+      for (int t = 1; t < team_size; t++)
+        if (works[t].values[row * count + next[t]] > works[from].values[row * count + next[from]]) from = t;
+      const int64_t at = row * count + next[from]++;
+      values[row * count + k] = works[from].values[at], places[row * count + k] = works[from].places[at];
+    }
+  }
+  unspool_give(memory);
+  return 0;
+}
+
+void unspool_head_free(unspool_head* head) {
+  unspool_give(head->head.panels);
+  delete head;
 }
 
 void unspool_function(int which, const float* x, float* y, int64_t n) { chosen().function(which, x, y, n); }

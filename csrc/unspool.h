@@ -68,12 +68,18 @@ unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int
 void unspool_stream_step(unspool_stream* stream, const float* x, float* y);  // (B, D) and (B, H), contiguous
 void unspool_stream_get(const unspool_stream* stream, int layer, int state, float* to);  // (B, H) contiguous
 void unspool_stream_set(unspool_stream* stream, int layer, int state, const float* from);
-void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count);  // goes on with some of the rows, ascending
+// Goes on with these rows, in this order; one may come several times, but there are no more than at first.
+void unspool_stream_keep(unspool_stream* stream, const int64_t* rows, int64_t count);
 void unspool_stream_free(unspool_stream* stream);
 
-// Of each row of x (rows, n): into `whole` (rows) the logarithm of the sum of exp, and the `count` largest, descending, the first of
-// equals first, into `values` and `places` (rows, count). `whole` may be null, `count` 0. Where fewer are above -inf, place 0 stands in.
-void unspool_largest(const float* x, int64_t rows, int64_t n, int64_t count, float* whole, float* values, int64_t* places, int threads);
+// An output's weights (V, E) and bias (V), packed.
+typedef struct unspool_head unspool_head;
+unspool_head* unspool_head_new(const float* weights, const float* bias, int64_t V, int64_t E);  // null when there is no memory
+// Of each row's logits, x (rows, E) times the weights: into `whole` (rows) the logarithm of the sum of exp of all, and the `count` largest
+// but for `forbidden` ones, descending, the first of equals first, into `values` and `places` (rows, count). 0, or 4 without memory.
+int unspool_head_best(const unspool_head* head, const float* x, int64_t rows, const int64_t* forbidden, int64_t forbidden_count,
+                      int64_t count, float* whole, float* values, int64_t* places, int threads);
+void unspool_head_free(unspool_head* head);
 
 int unspool_problem_size(void);  // of the structure above, in bytes
 int unspool_cells(const unspool_cell** cells);  // how many, and where

@@ -212,13 +212,15 @@ def test_a_stream_equals_the_layer(cell, residual):
     stream.keep(torch.tensor([1, 3]))
     torch.testing.assert_close(stream.step(x[[1, 3], 3]), y[[1, 3], 3])
     torch.testing.assert_close(stream.step(x[[1, 3], 4]), y[[1, 3], 4])
+    stream.keep(torch.tensor([1, 0, 1]))  # in another order, one of them twice
+    torch.testing.assert_close(stream.step(x[[3, 1, 3], 5]), y[[3, 1, 3], 5])
     stream.reset()
-    torch.testing.assert_close(stream.step(x[[1, 3], 0]), y[[1, 3], 0])
+    torch.testing.assert_close(stream.step(x[[1, 3, 0], 0]), y[[1, 3, 0], 0])
     if cell.options.get("reset") != "before":
-        for rows in ([1, 0], [0, 2], [-1, 0]):
-            with pytest.raises(EngineError, match="ascending int64 below 2"):
+        for rows in ([0, 3], [-1, 0], [0, 0, 1, 1, 2]):
+            with pytest.raises(EngineError, match="keeps up to 4 rows given as int64 below 3"):
                 stream.keep(torch.tensor(rows))
-    with pytest.raises(ConfigError, match="holds 2 sequences"):
+    with pytest.raises(ConfigError, match="holds 3 sequences"):
         stream.state = last
 
 

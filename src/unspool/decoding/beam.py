@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from unspool.engines import native
 from unspool.errors import ConfigError
 
 __all__ = ["Beams", "Hypothesis", "beam_search"]
@@ -18,6 +18,8 @@ class Beams(Protocol):
     """A model that writes K beams for each of B inputs; see `models.Writer`."""
 
     def step(self, ids: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def likeliest(self, ids: Tensor, count: int, forbidden: Sequence[int] = ()) -> tuple[Tensor, Tensor, Tensor]: ...
 
     def choose(self, inputs: Tensor, beams: Tensor) -> None: ...
 
@@ -55,13 +57,15 @@ def beam_search(
         raise ConfigError(f"no_repeat must be at least 0 (off), not {no_repeat}")
     search = _Search(limits, begin, end, beams, length_penalty)
     while True:
-        logits, looked = writer.step(search.ids[:, :, -1])
-        whole = native.logsumexp(logits)[:, :, None]
-        logits[:, :, list(forbidden)] = -torch.inf
         if no_repeat:
-            _shut_repeats(logits, search.ids, no_repeat)
-        likeliest, symbols = native.topk(logits, min(2 * beams, logits.shape[2]))  # no more of a beam can be among the best of all
-        inputs, parents = search.take(likeliest - whole, symbols, looked)
+            logits, looked = writer.step(search.ids[:, :, -1])
+            log_probs = logits.log_softmax(2)
+            log_probs[:, :, list(forbidden)] = -torch.inf
+            _shut_repeats(log_probs, search.ids, no_repeat)
+            likeliest, symbols = log_probs.topk(min(2 * beams, log_probs.shape[2]))
+        else:  # of each beam no more than twice the beams can be among the best of all
+            likeliest, symbols, looked = writer.likeliest(search.ids[:, :, -1], 2 * beams, forbidden)
+        inputs, parents = search.take(likeliest, symbols, looked)
         if not len(inputs):
             return [sorted(found, key=lambda h: (not h.ended, -h.score)) for found in search.found]
         writer.choose(inputs, parents)

@@ -61,7 +61,7 @@ class Stream:
         self.state = tuple(torch.zeros_like(s) for s in self.state)
 
     def keep(self, rows: Tensor) -> None:
-        """Goes on with these sequences (n,), in ascending order, alone."""
+        """Goes on with these sequences (n,) alone, in this order, some several times; no more than there were at first."""
         if self._native:
             self._native.keep(rows)
         else:

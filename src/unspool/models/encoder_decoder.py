@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from unspool.engines import State
+from unspool.engines import State, native
 from unspool.errors import ConfigError
 from unspool.layers import Attention, Recurrent, dropout, variational_dropout
 from unspool.sequences import Sequences, mask
@@ -90,20 +91,36 @@ class Writer:
         self._model, self._memory, self._beams = model, memory, beams
         self._stream = model.decoder.stream(len(memory.inside) * beams)
         self._stream.state = tuple(s.repeat_interleave(beams, 1) for s in memory.state)
+        out = model.head.out  # type: ignore[union-attr]
+        self._head = native.Head(out.weight, out.bias) if native.Head.serves(out.weight) else None  # type: ignore[union-attr]
 
     @torch.no_grad()
     def step(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """The last symbols (B, K) to the next ones' logits (B, K, V) and where was looked (B, K, S)."""
-        h = self._stream.step(self._model.target(ids.flatten())).unflatten(0, ids.shape)
-        h, weights = self._model.attention(h, *self._memory[:3])
+        h, weights = self._look(ids)
         return self._model.head(h), weights
+
+    @torch.no_grad()
+    def likeliest(self, ids: Tensor, count: int, forbidden: Sequence[int] = ()) -> tuple[Tensor, Tensor, Tensor]:
+        """As `step`, but to the likeliest symbols alone that are not forbidden: their log-probabilities (B, K, count), themselves,
+        and where was looked."""
+        h, weights = self._look(ids)
+        count = min(count, self._model.head.out.out_features)  # type: ignore[union-attr, arg-type]
+        if self._head:
+            return *self._head.best(self._model.head.project(h), count, forbidden), weights  # type: ignore[operator]
+        log_probs = self._model.head(h).log_softmax(2)
+        log_probs[:, :, list(forbidden)] = -torch.inf
+        values, symbols = log_probs.topk(count)
+        return values, symbols, weights
+
+    def _look(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        h = self._stream.step(self._model.target(ids.flatten())).unflatten(0, ids.shape)
+        return self._model.attention(h, *self._memory[:3])
 
     def choose(self, inputs: Tensor, beams: Tensor) -> None:
         """Goes on with these inputs (b,), ascending, alone, and for each with these of its beams (b, K), in their order."""
         rows = (inputs[:, None] * self._beams + beams).flatten()
-        state = tuple(s[:, rows] for s in self._stream.state)
         if len(inputs) < len(self._memory.inside):
             keys, values, inside, first = self._memory
             self._memory = Memory(keys[inputs], values[inputs], inside[inputs], tuple(s[:, inputs] for s in first))
-            self._stream.keep(torch.arange(len(rows), device=rows.device))
-        self._stream.state = state
+        self._stream.keep(rows)

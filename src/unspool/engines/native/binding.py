@@ -98,8 +98,9 @@ def _load() -> Library:
     handle.unspool_isa.restype = c_char_p
     handle.unspool_peak.argtypes, handle.unspool_peak.restype = [c_int], c_double
     handle.unspool_function.argtypes = [c_int, c_void_p, c_void_p, c_int64]
-    handle.unspool_largest.argtypes = [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int]
-    handle.unspool_largest.restype = None
+    handle.unspool_head_new.argtypes, handle.unspool_head_new.restype = [c_void_p, c_void_p, c_int64, c_int64], c_void_p
+    handle.unspool_head_best.argtypes = [c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_int64, *[c_void_p] * 3, c_int]
+    handle.unspool_head_free.argtypes, handle.unspool_head_free.restype = [c_void_p], None
     handle.unspool_stream_new.argtypes = [POINTER(Problem), c_int, c_int]
     handle.unspool_stream_step.argtypes, handle.unspool_stream_step.restype = [c_void_p] * 3, None
     handle.unspool_stream_keep.argtypes, handle.unspool_stream_keep.restype = [c_void_p, c_void_p, c_int64], None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ class Stream:
     """A stack of layers of one cell that goes step by step: weights packed once, states inside. See `Recurrent.stream`."""
 
     def __init__(self, cell: Cell, layers: Sequence[Weights], batch: int, residual: bool):
-        self._handle, self._states, self.batch = loaded().handle, len(cell.state), batch
+        self._handle, self._states, self.batch, self._most = loaded().handle, len(cell.state), batch, batch
         problems = (Problem * len(layers))()
         alive = []
         for place, weights in enumerate(layers):
@@ -65,9 +64,11 @@ class Stream:
                 self._handle.unspool_stream_set(self._stream, layer, k, part.data_ptr())
 
     def keep(self, rows: Tensor) -> None:
-        """Goes on with these rows (n,), ascending, alone."""
+        """Goes on with these rows (n,) alone, in this order; one may come several times, but there are no more than at first."""
         rows = rows.to("cpu").contiguous()
-        if rows.dtype != torch.int64 or not all(a < b for a, b in pairwise([-1, *rows.tolist(), self.batch])):
-            raise EngineError(f"a stream of {self.batch} keeps rows given as ascending int64 below {self.batch}, got {rows}")
+        if rows.dtype != torch.int64 or len(rows) > self._most or not all(0 <= row < self.batch for row in rows.tolist()):
+            raise EngineError(
+                f"a stream of {self.batch} keeps up to {self._most} rows given as int64 below {self.batch}, got {rows}"
+            )
         self._handle.unspool_stream_keep(self._stream, rows.data_ptr(), len(rows))
         self.batch = len(rows)
