@@ -2,14 +2,17 @@
 
 import csv
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 
 import unspool
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.tasks.config import held_out
 from unspool.tasks.reviews import write
+from unspool.tasks.sentiment import _Job
 from unspool.tasks.sentiment_config import SentimentConfig, settle
 from unspool.tasks.sentiment_data import Split
 
@@ -191,3 +194,42 @@ def test_bad_requests(model, tmp_path):
         model.evaluate([tmp_path / "six.csv"])
     with pytest.raises(UnspoolError, match="no 'generate'"):
         model.generate()
+
+
+def test_a_validation_file_of_its_own_and_the_answer_of_rare_classes(folder, tmp_path):
+    model = unspool.train(
+        "sentiment",
+        folder / "reviews.csv",
+        tmp_path / "m",
+        valid=folder / "others.csv",
+        **{**QUICK, "epochs": 1, "class_weights": True},
+    )
+    assert model.stored["data"]["texts"] == {"train": 600, "validation": 100}
+    assert model.stored["data"]["shares"] == pytest.approx([0.2] * 5)  # as the loss counts the classes
+    p = np.array([[0.3, 0.0, 0.25, 0.0, 0.45]])
+    model.probabilities = lambda texts: p
+    assert next(iter(model.predict(["x"], explain=False))).rating == "3"
+
+
+def test_an_interrupted_training_goes_on(folder, tmp_path):
+    options = {**QUICK, "epochs": 4}
+    whole = unspool.train("sentiment", folder / "reviews.csv", tmp_path / "whole", **options)
+
+    def stop(self):
+        stop.calls += 1
+        if stop.calls == 8:
+            raise KeyboardInterrupt
+        return stop.real(self)
+
+    stop.calls, stop.real = 0, _Job.validate
+    with mock.patch.object(_Job, "validate", stop), pytest.raises(KeyboardInterrupt):
+        unspool.train("sentiment", folder / "reviews.csv", tmp_path / "parts", **options)
+    rest = unspool.train("sentiment", folder / "reviews.csv", tmp_path / "parts", resume=True, progress="silent")
+    name = next(key for key in whole.metrics if key.startswith("validation"))
+    assert rest.metrics[name] == pytest.approx(whole.metrics[name], abs=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_it_trains_on_a_gpu(folder, tmp_path):
+    unspool.train("sentiment", folder / "reviews.csv", tmp_path / "m", **{**QUICK, "epochs": 1, "device": "cuda"})

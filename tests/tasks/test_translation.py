@@ -192,6 +192,7 @@ def test_pairs_are_divided_by_seed(folder):
 
 def test_what_is_left_open_is_settled_and_what_is_given_is_kept():
     assert settle(TranslationConfig(), pairs=1000).shared is True
+    assert settle(TranslationConfig(), pairs=1000).deviation > settle(TranslationConfig(), pairs=50_000).deviation
     assert settle(TranslationConfig(unit="words"), pairs=1000).shared is False
     kept = settle(TranslationConfig(dropout=0.0, shared=False, subwords=500), pairs=1000)
     assert (kept.dropout, kept.shared, kept.subwords) == (0.0, False, 500)
@@ -232,3 +233,20 @@ def test_too_few_pairs(tmp_path):
     (tmp_path / "t.tsv").write_text("a\tb\n" * 9)
     with pytest.raises(DataError, match="only 9 pairs"):
         unspool.train("translation", tmp_path / "t.tsv", tmp_path / "m", **QUICK)
+
+
+def test_validation_files_of_their_own(folder, tmp_path):
+    options = {**QUICK, "hidden": 16, "embedding": 16, "epochs": 0.2}
+    model = unspool.train("translation", files(folder, "numbers"), tmp_path / "m", valid=files(folder, "others"), **options)
+    assert model.stored["data"]["pairs"] == {"train": 1500, "validation": 60}
+    (tmp_path / "same.en").write_text("one\n" * 60)
+    (tmp_path / "same.de").write_text("".join(f"eins {i}\n" for i in range(60)))
+    with pytest.raises(DataError, match="no pair is left for the valid part: pairs of one source stay together"):
+        unspool.train("translation", files(tmp_path, "same"), tmp_path / "n", **options)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_it_trains_and_translates_on_a_gpu(folder, tmp_path):
+    model = unspool.train("translation", files(folder, "numbers"), tmp_path / "m", **{**QUICK, "epochs": 1, "device": "cuda"})
+    assert next(iter(model.predict(["one"])))

@@ -20,6 +20,7 @@ class TranslationConfig(NetworkConfig):
     unit: str = "subwords"  # or words
     subwords: int = 0
     shared: bool | None = None  # one vocabulary and one embedding for both languages
+    deviation: float | None = None  # of the embeddings' numbers at the start
     label_smoothing: float = 0.1
     budget: str = "20m"
     stopping: str = "loss"  # what the best model is chosen by: loss or bleu
@@ -45,6 +46,7 @@ def settle(config: TranslationConfig, *, pairs: int) -> TranslationConfig:
             "subwords": 6000 if pairs < 300_000 else 12_000,
             "shared": config.unit == "subwords",
             "embedding": 256,
+            "deviation": by_size(pairs, {10_000: 1.0}, 0.1),  # faint inputs learn late, for which few pairs leave no time
             "dropout": dropout,
             "input_dropout": dropout / 2,
             "recurrent_dropout": dropout / 2,

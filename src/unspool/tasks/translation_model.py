@@ -90,8 +90,9 @@ def build(config: TranslationConfig, codecs: Codecs, device: torch.device, seed:
     torch.manual_seed(seed)
     dropouts = {"dropout": config.dropout or 0.0, "recurrent_dropout": config.recurrent_dropout or 0.0}
     options: dict[str, Any] = {"layers": config.layers, "residual": config.residual, "engine": config.engine, **dropouts}
-    target = Embedding(len(codecs.target.vocabulary), config.embedding, 0.1)
-    source: nn.Module = target if codecs.shared else Embedding(len(codecs.source.vocabulary), config.embedding, 0.1)
+    deviation = config.deviation or 1.0
+    target = Embedding(len(codecs.target.vocabulary), config.embedding, deviation)
+    source: nn.Module = target if codecs.shared else Embedding(len(codecs.source.vocabulary), config.embedding, deviation)
     encoder = Recurrent(config.cell, config.embedding, config.hidden // 2, bidirectional=True, **options)
     decoder = Recurrent(config.cell, config.embedding, config.hidden, **options)
     head = Categorical(config.hidden, len(codecs.target.vocabulary), target.weight)  # type: ignore[arg-type]
@@ -200,7 +201,7 @@ class TranslationModel(Trained):
         ]
         warnings = _warnings(source, texts[0], first)
         if len(read) == MOST_SYMBOLS:
-            warnings.append(f"long: only its first {MOST_SYMBOLS:,} symbols were read")
+            warnings.append(f"long: no more than {MOST_SYMBOLS:,} of its symbols were read")
         return Translation(source, texts[0], first.score, first.log_probability, ways, warnings, read, written[0], looked[0])
 
     def _symbols(self, hypothesis: Hypothesis, read: list[str]) -> list[str]:
