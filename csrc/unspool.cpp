@@ -274,7 +274,7 @@ int unspool_backward(const unspool_problem* problem) { return guarded(*problem, 
 int unspool_problem_size(void) { return int(sizeof(unspool_problem)); }
 
 unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual) {
-  auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, std::min(int(layers[0].threads), MAX_THREADS), residual != 0};
+  auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, std::max(1, std::min(int(layers[0].threads), MAX_THREADS)), residual != 0};
   for (int i = 0; i < count; i++) {
     Layer& layer = stream->layers[size_t(i)];
     unspool_problem& q = layer.problem;
@@ -294,7 +294,11 @@ unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int
     }
     lay_out(layer.plan, q, false, nullptr);
     layer.plan.chunk = layer.plan.z_ring = 1;
-    chosen().pack_weights(layer.plan, 0);
+    layer.plan.threads = stream->threads;
+    on_threads(stream->threads, [&](int thread, int team) {
+      for (; thread < stream->threads; thread += team) chosen().pack_weights(layer.plan, thread);
+    });
+    layer.plan.threads = 1;
     for (int k = 0; k < layer.plan.cell->cell.states; k++) std::fill_n(layer.plan.s[k], 2 * layer.plan.Hb * q.B * W, 0.0f);
     q.W = q.U = q.b = q.b_h = q.p = nullptr;
   }

@@ -87,10 +87,20 @@ def _load() -> Library:
         )
     try:
         handle = ctypes.CDLL(str(found[0]))
-        if handle.unspool_problem_size() != ctypes.sizeof(Problem):
-            return Library(missing="its library is of another version; install the package again")
-    except (OSError, AttributeError) as error:
+        _declare(handle)
+    except OSError as error:
         return Library(missing=f"its library cannot be loaded ({error})")
+    except AttributeError:
+        handle = None
+    if not handle or handle.unspool_problem_size() != ctypes.sizeof(Problem):
+        return Library(missing="its library is of another version; install the package again")
+    cells = POINTER(CellFacts)()
+    count = handle.unspool_cells(ctypes.byref(cells))
+    return Library(handle, cells, {cells[i].name.decode(): i for i in range(count)})
+
+
+def _declare(handle: Any) -> None:
+    """What the functions take and give; AttributeError where one is not there."""
     for function in ("unspool_forward", "unspool_backward"):
         getattr(handle, function).argtypes = [POINTER(Problem)]
     handle.unspool_sizes.argtypes = [POINTER(Problem), c_int, POINTER(Sizes)]
@@ -109,9 +119,6 @@ def _load() -> Library:
         getattr(handle, function).argtypes = [c_void_p, c_int, c_int, c_void_p]
     handle.unspool_take.argtypes, handle.unspool_take.restype = [c_int64], c_void_p
     handle.unspool_give.argtypes, handle.unspool_give.restype = [c_void_p], None
-    cells = POINTER(CellFacts)()
-    count = handle.unspool_cells(ctypes.byref(cells))
-    return Library(handle, cells, {cells[i].name.decode(): i for i in range(count)})
 
 
 _library = _load()  # when the module is imported, so that torch.compile need not trace it
