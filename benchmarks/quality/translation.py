@@ -13,6 +13,7 @@ import lzma
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -180,6 +181,21 @@ class _PeerWriter:
         self.state = tuple(s[:, rows] for s in self.state)
 
 
+def _interleaved(ways: dict[str, Callable[[Any], Any]], batches: list[Any]) -> tuple[dict[str, float], dict[str, list[Any]]]:
+    """The seconds that each way takes for all batches, the sum of the medians of six; batch by batch in turn, so that what else the
+    machine does falls on all alike. And what each gave."""
+    took: dict[str, list[list[float]]] = {name: [[] for _ in batches] for name in ways}
+    gave: dict[str, list[Any]] = {name: [None] * len(batches) for name in ways}
+    for turn in range(7):  # the first warms up
+        for place, batch in enumerate(batches):
+            for name, way in ways.items():
+                began = time.perf_counter()
+                gave[name][place] = way(batch)
+                if turn:
+                    took[name][place].append(time.perf_counter() - began)
+    return {name: sum(map(statistics.median, times)) for name, times in took.items()}, gave
+
+
 @torch.inference_mode()
 def beam(data: Path, minutes: float) -> None:
     torch.set_num_threads(2)
@@ -190,23 +206,19 @@ def beam(data: Path, minutes: float) -> None:
     peer = _Peer(model.model).eval()
     options = {"begin": Vocabulary.begin, "end": Vocabulary.end, "forbidden": (0, 1, 2), "beams": 5}
 
-    def run(net: Any, writer: Any) -> list[list[int]]:
-        return [h[0].ids for b in batches for h in beam_search(writer(net.encode(b)), b.lengths * 2 + 10, **options)]
+    def run(net: Any, writer: Any, batch: Sequences) -> list[list[int]]:
+        return [h[0].ids for h in beam_search(writer(net.encode(batch)), batch.lengths * 2 + 10, **options)]
 
-    ways = {
-        "unspool": lambda: run(model.model, lambda m: model.model.write(m, 5)),
-        "torch.nn": lambda: run(peer, lambda m: _PeerWriter(peer, m, 5)),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    answers: dict[str, Any] = {}
-    for _ in range(3):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            answers[name] = way()
-            seconds[name].append(time.perf_counter() - began)
-    same = sum(a == b for a, b in zip(*answers.values(), strict=True))
+    seconds, answers = _interleaved(
+        {
+            "unspool": lambda batch: run(model.model, lambda memory: model.model.write(memory, 5), batch),
+            "torch.nn": lambda batch: run(peer, lambda memory: _PeerWriter(peer, memory, 5), batch),
+        },
+        batches,
+    )
+    same = sum(a == b for one, other in zip(*answers.values(), strict=True) for a, b in zip(one, other, strict=True))
     assert same >= 0.99 * len(texts), f"only {same} of {len(texts)} are the same"
-    rates = {name: len(texts) / statistics.median(s) for name, s in seconds.items()}
+    rates = {name: len(texts) / s for name, s in seconds.items()}
     facts = {
         "command": command("translation"),
         "ratio": rates["unspool"] / rates["torch.nn"],
@@ -238,19 +250,20 @@ def training(data: Path, minutes: float) -> None:
         h, _ = own(own.encode(batch.source), batch.inputs)
         return F.cross_entropy(own.head(h[batch.inside]), batch.targets[batch.inside], label_smoothing=smoothing)
 
-    ways = {"unspool": (own, ours), "torch.nn": (peer, lambda batch: peer.loss(batch, smoothing))}
-    optimizers = {name: torch.optim.AdamW(net.parameters(), fused=True) for name, (net, _) in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    def trained(net: nn.Module, loss: Callable[[Any], Tensor]) -> Callable[[Any], None]:
+        optimizer = torch.optim.AdamW(net.parameters(), fused=True)
+
+        def step(batch: Any) -> None:
+            optimizer.zero_grad()
+            loss(batch).backward()
+            optimizer.step()
+
+        return step
+
+    ways = {"unspool": trained(own, ours), "torch.nn": trained(peer, lambda batch: peer.loss(batch, smoothing))}
+    seconds, _ = _interleaved(ways, batches)
     count = sum(int(b.inside.sum()) for b in batches)
-    for _ in range(4):
-        for name, (_, loss) in ways.items():
-            began = time.perf_counter()
-            for batch in batches:
-                optimizers[name].zero_grad()
-                loss(batch).backward()
-                optimizers[name].step()
-            seconds[name].append(time.perf_counter() - began)
-    rates = {name: count / statistics.median(s[1:]) for name, s in seconds.items()}
+    rates = {name: count / s for name, s in seconds.items()}
     facts = {"command": command("translation"), "ratio": rates["unspool"] / rates["torch.nn"]}
     others = {"torch.nn": rates["torch.nn"]}
     record("translation", "training", "target tokens a second", rates["unspool"], "higher", baselines=others, **facts)
