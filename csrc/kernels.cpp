@@ -124,6 +124,40 @@ static void head_blocks(const Head& h, int64_t from, int64_t to, const HeadWork&
   }
 }
 
+// One row after the other, while it is in the cache.
+static double cross_entropy(float* logits, const int64_t* targets, int64_t rows, int64_t n, float smoothing) {
+  const float even = smoothing / float(n);
+  double loss = 0;
+  for (int64_t row = 0; row < rows; row++, logits += n) {
+    const int64_t blocks = n / LANES * LANES;
+    V most = splat<V>(-__builtin_inff()), sum[4] = {V{}, V{}, V{}, V{}}, plain = V{};
+    float top = -__builtin_inff(), total = 0, mean = 0;
+    for (int64_t i = 0; i < blocks; i += LANES) {
+      const V x = load_any(logits + i);
+      most = at_least(x, most);
+      plain += x;
+    }
+    for (int l = 0; l < LANES; l++) top = most[l] > top || most[l] != most[l] ? most[l] : top, mean += plain[l];
+    for (int64_t i = blocks; i < n; i++) top = logits[i] > top || logits[i] != logits[i] ? logits[i] : top, mean += logits[i];
+    const float own = logits[targets[row]];
+    const V base = splat<V>(top);
+    for (int64_t i = 0; i < blocks; i += LANES) {
+      const V e = exp_(load_any(logits + i) - base);
+      sum[i / LANES % 4] += e;
+      store_any(logits + i, e);
+    }
+    for (int64_t i = blocks; i < n; i++) total += logits[i] = exp_(splat<V>(logits[i] - top))[0];
+    const V all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    for (int l = 0; l < LANES; l++) total += all[l];
+    loss += double(top) + double(log_(splat<V>(total))[0]) - double(1 - smoothing) * own - double(even) * mean;
+    const float share = 1 / total;
+    for (int64_t i = 0; i < blocks; i += LANES) store_any(logits + i, load_any(logits + i) * splat<V>(share) - splat<V>(even));
+    for (int64_t i = blocks; i < n; i++) logits[i] = logits[i] * share - even;
+    logits[targets[row]] -= 1 - smoothing;
+  }
+  return loss;
+}
+
 static double total_of(float top, const float* most, const float* sum) {
   double total = 0;
   for (int l = 0; l < W; l++) total += double(sum[l]) * double(exp_(splat<V>(most[l] - top))[0]);
@@ -155,6 +189,6 @@ constexpr int cell_count = sizeof cells / sizeof *cells;
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
-extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, head_blocks, total_of, function, spin};
+extern const Kernels kernels = {TEXT(UNSPOOL_ISA), cells, cell_count, forward, backward, pack_weights, stream_step, head_blocks, cross_entropy, total_of, function, spin};
 
 }  // namespace UNSPOOL_ISA

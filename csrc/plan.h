@@ -71,6 +71,7 @@ struct Kernels {
   void (*pack_weights)(const Plan& plan, int thread);
   void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads);
   void (*head_blocks)(const Head& head, int64_t from, int64_t to, const HeadWork& work);
+  double (*cross_entropy)(float* logits, const int64_t* targets, int64_t rows, int64_t V, float smoothing);
   double (*total_of)(float top, const float* most, const float* sum);
   void (*function)(int which, const float* x, float* y, int64_t n);
   double (*spin)(int64_t rounds);  // multiply-adds in registers; gives how many operations were done

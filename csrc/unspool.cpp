@@ -434,6 +434,16 @@ void unspool_head_free(unspool_head* head) {
   delete head;
 }
 
+double unspool_cross_entropy(float* logits, const int64_t* targets, int64_t rows, int64_t V, float smoothing, int threads) {
+  threads = double(rows) * double(V) < 1e5 ? 1 : std::max(1, std::min(threads, MAX_THREADS));
+  double parts[MAX_THREADS] = {};
+  on_threads(threads, [&](int thread, int team) {
+    const int64_t from = rows * thread / team, to = rows * (thread + 1) / team;
+    parts[thread] = chosen().cross_entropy(logits + from * V, targets + from, to - from, V, smoothing);
+  });
+  return std::accumulate(parts, parts + threads, 0.0);
+}
+
 void unspool_function(int which, const float* x, float* y, int64_t n) { chosen().function(which, x, y, n); }
 
 double unspool_peak(int threads) {

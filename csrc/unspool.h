@@ -81,6 +81,10 @@ int unspool_head_best(const unspool_head* head, const float* x, int64_t rows, co
                       int64_t count, float* whole, float* values, int64_t* places, int threads);
 void unspool_head_free(unspool_head* head);
 
+// The summed cross entropy of logits (rows, V) and targets, a share `smoothing` of each target spread over all symbols; the logits
+// become its gradient.
+double unspool_cross_entropy(float* logits, const int64_t* targets, int64_t rows, int64_t V, float smoothing, int threads);
+
 int unspool_problem_size(void);  // of the structure above, in bytes
 int unspool_cells(const unspool_cell** cells);  // how many, and where
 const char* unspool_isa(void);                  // avx512, avx2 or generic; the environment's UNSPOOL_ISA chooses a lesser one

@@ -29,6 +29,7 @@ from benchmarks.record import record
 from unspool.codecs.corpus import Corpus
 from unspool.codecs.pairs import PairFiles
 from unspool.decoding.beam import beam_search
+from unspool.engines import native
 from unspool.models import EncoderDecoder
 from unspool.sequences import Sequences
 from unspool.tasks.translation_model import build
@@ -248,7 +249,7 @@ def training(data: Path, minutes: float) -> None:
 
     def ours(batch: Any) -> Tensor:
         h, _ = own(own.encode(batch.source), batch.inputs)
-        return F.cross_entropy(own.head(h[batch.inside]), batch.targets[batch.inside], label_smoothing=smoothing)
+        return native.cross_entropy(own.head(h[batch.inside]), batch.targets[batch.inside], smoothing) / int(batch.inside.sum())
 
     def trained(net: nn.Module, loss: Callable[[Any], Tensor]) -> Callable[[Any], None]:
         optimizer = torch.optim.AdamW(net.parameters(), fused=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unspool.codecs.corpus import Corpus
@@ -17,6 +16,7 @@ from unspool.codecs.pairs import Pair, PairFiles
 from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec, joined
 from unspool.decoding.beam import beam_search
+from unspool.engines import native
 from unspool.errors import DataError
 from unspool.models import EncoderDecoder
 from unspool.scoring.bleu import bleu
@@ -174,7 +174,7 @@ class _Job:
     def loss(self, batch: Paired, carry: Carry) -> tuple[Tensor, int, Carry]:
         logits, targets = self._logits(batch)
         smoothing = self.config.label_smoothing if self.model.training else 0.0
-        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing), len(targets), None
+        return native.cross_entropy(logits, targets, smoothing), len(targets), None
 
     def _logits(self, batch: Paired) -> tuple[Tensor, Tensor]:
         """Of the targets that count alone: logits (N, V) and targets (N,)."""

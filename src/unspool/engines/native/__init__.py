@@ -17,10 +17,11 @@ from unspool.engines import reference
 from unspool.engines.native.binding import isa, loaded, missing, peak
 from unspool.engines.native.calls import backward, forward, packed, saved_size
 from unspool.engines.native.head import Head
+from unspool.engines.native.loss import cross_entropy
 from unspool.engines.native.stream import Stream
 from unspool.engines.weights import Ran, State, Weights
 
-__all__ = ["Head", "Stream", "isa", "missing", "peak", "refusal", "run", "step"]
+__all__ = ["Head", "Stream", "cross_entropy", "isa", "missing", "peak", "refusal", "run", "step"]
 
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:

@@ -7,7 +7,7 @@ import math
 import os
 import sysconfig
 import weakref
-from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,6 +110,8 @@ def _declare(handle: Any) -> None:
     handle.unspool_function.argtypes = [c_int, c_void_p, c_void_p, c_int64]
     handle.unspool_head_new.argtypes, handle.unspool_head_new.restype = [c_void_p, c_void_p, c_int64, c_int64], c_void_p
     handle.unspool_head_best.argtypes = [c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_int64, *[c_void_p] * 3, c_int]
+    handle.unspool_cross_entropy.argtypes = [c_void_p, c_void_p, c_int64, c_int64, c_float, c_int]
+    handle.unspool_cross_entropy.restype = c_double
     handle.unspool_head_free.argtypes, handle.unspool_head_free.restype = [c_void_p], None
     handle.unspool_stream_new.argtypes = [POINTER(Problem), c_int, c_int]
     handle.unspool_stream_step.argtypes, handle.unspool_stream_step.restype = [c_void_p] * 3, None
