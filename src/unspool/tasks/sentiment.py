@@ -97,7 +97,7 @@ class Sentiment(Task):
         write(train, 2000, seed=1)
         write(test, 300, seed=2)
         about = "Synthetic reviews out of a small grammar of the project's own: 2,000 to learn from and 300 to test on."
-        return Demonstration([train], [test], {"budget": "30s", "hidden": 64, "embedding": 64}, about)
+        return Demonstration([train], [test], {"budget": "30s", "most_epochs": 100, "hidden": 64, "embedding": 64}, about)
 
     def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         from unspool.tasks.sentiment_card import card

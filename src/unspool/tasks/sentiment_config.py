@@ -56,7 +56,7 @@ def settle(config: SentimentConfig, *, texts: int, phrases: int, ordered: bool, 
             "input_dropout": 0.5 * few,
             "recurrent_dropout": 0.3 * few,
             "learning_rate": 1.5e-3,
-            "most_epochs": 5.0 if phrases > texts else 8.0,  # with its phrases a text is read many times an epoch
+            "most_epochs": 5.0 if phrases > texts else 25.0,  # with its phrases a text is read many times an epoch
             "weight_decay": 0.01,
             "batch": 2048,
         }
