@@ -123,7 +123,7 @@ class Steps:
             self._cache.reset()
 
     def keep(self, rows: Tensor) -> None:
-        """Goes on with these sequences (n,), in ascending order, alone."""
+        """Goes on with these sequences (n,) alone, in this order; see `layers.Stream.keep`."""
         self._stream.keep(rows)
         if self._cache:
             self._cache.keep(rows)
