@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import unspool
+from unspool.codecs.labelled import LabelledFiles
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.tasks.config import held_out
 from unspool.tasks.reviews import write
@@ -52,6 +53,7 @@ def test_it_learns_what_words_say_and_what_not_turns_round(model, folder):
 def test_files_are_rated_into_tables(model, folder, tmp_path):
     (tmp_path / "lines.txt").write_text("The lamp is superb.\nThe lamp is useless.\n")
     shown = model.deliver(model.predict([tmp_path / "lines.txt"]))
+    assert shown.count("(the middle of  1: ") == 2
     assert shown.count("rating") == 2
     assert "because of" not in shown
     said = model.deliver(model.predict([folder / "others.csv", "A last one."]), tmp_path / "out.csv")
@@ -206,6 +208,12 @@ def test_a_validation_file_of_its_own_and_the_answer_of_rare_classes(folder, tmp
     )
     assert model.stored["data"]["texts"] == {"train": 600, "validation": 100}
     assert model.stored["data"]["shares"] == pytest.approx([0.2] * 5)  # as the loss counts the classes
+    counts = np.bincount([int(e.label) - 1 for e in LabelledFiles([folder / "reviews.csv"])]) + 0.5
+    texts, truth = model._labelled(LabelledFiles([folder / "others.csv"]))
+    nats = -np.log(model.probabilities(texts)[np.arange(100), truth])
+    weighted = np.average(nats, weights=1 / counts[truth])  # validation weighs as training does
+    assert abs(weighted - nats.mean()) > 1e-3
+    assert model.metrics["validation, nats per text"] == pytest.approx(weighted, abs=1e-4)
     p = np.array([[0.3, 0.0, 0.25, 0.0, 0.45]])
     model.probabilities = lambda texts: p
     assert next(iter(model.predict(["x"], explain=False))).rating == "3"

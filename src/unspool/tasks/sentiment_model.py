@@ -191,7 +191,7 @@ class SentimentModel(Trained):
     def deliver(self, samples: Iterable[Rating], output: Path | None = None, as_json: bool = False) -> str:
         """The ratings as text or JSON lines; an output file is a table (.csv, .tsv) or JSON lines."""
         if output is None:
-            return "\n".join(json.dumps(asdict(s), ensure_ascii=False) if as_json else _shown(s) for s in samples)
+            return "\n".join(json.dumps(asdict(s), ensure_ascii=False) if as_json else _shown(s, self.ordered) for s in samples)
         count, beside = 0, output.with_name(f".{output.name}.part")  # the input may be the file that is written
         try:
             with beside.open("w", encoding="utf-8", newline="") as file:
@@ -213,10 +213,11 @@ class SentimentModel(Trained):
         return f"{count:,} ratings are in {output}"
 
 
-def _shown(rating: Rating) -> str:
+def _shown(rating: Rating, ordered: bool) -> str:
     p = "  ".join(f"{name}: {value:.2f}" for name, value in rating.probabilities.items())
     text = rating.text if len(rating.text) <= 200 else rating.text[:200] + "…"
-    lines = [text, f"    rating {rating.rating}  ({p})"]
+    of = "the middle of  " if ordered else ""  # which need not be the likeliest
+    lines = [text, f"    rating {rating.rating}  ({of}{p})"]
     moved = sorted(rating.words, key=lambda word: -abs(word["left out"]))[:MOST_SHOWN]
     if moved:
         lines.append("    because of: " + ", ".join(f"{w['word']} {w['left out']:+.2f}" for w in moved))
