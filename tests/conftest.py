@@ -46,3 +46,11 @@ def play(tmp_path):
     file = tmp_path / "play.txt"
     file.write_text("\n".join(speeches), "utf-8")
     return file
+
+
+@pytest.fixture
+def two_threads():
+    """For what is divided among threads."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from unspool.errors import EngineError
 
 
 @pytest.mark.parametrize(("rows", "size", "symbols"), [(1, 3, 2), (3, 16, 16), (7, 20, 131), (330, 40, 1000), (2, 513, 33)])
-def test_they_are_those_of_torch(rows, size, symbols):
+def test_they_are_those_of_torch(rows, size, symbols, two_threads):
     torch.manual_seed(0)
     weights, bias, x = torch.randn(symbols, size), torch.randn(symbols), torch.randn(rows, 2, size) * 3 / size**0.5
     count, forbidden = min(7, symbols - 1), (1,)
@@ -32,6 +32,13 @@ def test_equals_large_numbers_and_what_is_forbidden():
     values, places = head.best(torch.randn(1, 4), 3, range(39))
     assert places[0, 0] == 39
     assert values[0, 1:].tolist() == [-torch.inf] * 2
+
+
+def test_threads_share_the_symbols_and_the_first_of_equals_is_still_first(two_threads):
+    head = Head(torch.ones(100, 40), torch.zeros(100))
+    values, places = head.best(torch.randn(400, 40), 5)
+    assert places.tolist() == [[0, 1, 2, 3, 4]] * 400
+    torch.testing.assert_close(values, torch.full((400, 5), 1 / 100).log(), rtol=1e-5, atol=1e-5)
 
 
 def test_refusals():

@@ -10,7 +10,7 @@ from unspool.errors import EngineError
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize(("rows", "symbols"), [(1, 2), (5, 16), (7, 131), (300, 1000)])
-def test_it_is_that_of_torch(rows, symbols, smoothing):
+def test_it_is_that_of_torch(rows, symbols, smoothing, two_threads):
     torch.manual_seed(0)
     x = (torch.randn(rows, symbols) * 5).requires_grad_()
     y = torch.randint(symbols, (rows,))

@@ -224,7 +224,7 @@ def test_a_stream_equals_the_layer(cell, residual):
         stream.state = last
 
 
-def test_a_wide_stream_divides_its_units_among_threads():
+def test_a_wide_stream_divides_its_units_among_threads(two_threads):
     layer = Recurrent(LSTM(), 40, 136, layers=2).eval()
     x = torch.randn(200, 3, 40)
     with torch.no_grad():

@@ -10,12 +10,13 @@ import torch
 
 import unspool
 from unspool.codecs.labelled import LabelledFiles
+from unspool.codecs.text import TextCodec
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.tasks.config import held_out
 from unspool.tasks.reviews import write
 from unspool.tasks.sentiment import _Job
 from unspool.tasks.sentiment_config import SentimentConfig, settle
-from unspool.tasks.sentiment_data import Split
+from unspool.tasks.sentiment_data import Split, Stored
 
 QUICK = {"hidden": 24, "embedding": 24, "epochs": 25, "batch": 400, "learning_rate": 1e-2, "dropout": 0.1, "progress": "silent"}
 
@@ -137,6 +138,14 @@ def test_phrases_go_where_their_tree_goes(tmp_path):
     assert len(parts) == 1 + 3 * sum(not e.part for e in train)  # "and" but once
     assert len(set(parts)) == len(parts)
     assert split.classes == ["0", "1", "2", "3", "4"]
+
+
+def test_of_a_very_long_text_the_beginning_and_the_end_are_read(folder, tmp_path):
+    (tmp_path / "long.csv").write_text((folder / "reviews.csv").read_text() + '"' + "good " * 100_000 + '",5\n')
+    split = Split([tmp_path / "long.csv"], [], SentimentConfig(unit="characters"))
+    codec = TextCodec("characters").fit(["good"])
+    stored = [Stored(tmp_path, name, codec, split) for name in ("train", "valid")]
+    assert max(len(ids) for part in stored for ids in part.corpus) == 4000
 
 
 def test_what_half_the_world_says_is_not_what_is_held_out():

@@ -14,6 +14,7 @@ from unspool.tasks.glossary import read_glossary, with_fixed
 from unspool.tasks.numerals import english, german, write
 from unspool.tasks.translation import _Split
 from unspool.tasks.translation_config import TranslationConfig, settle
+from unspool.tasks.translation_model import _warnings
 from unspool.vocabulary import Vocabulary
 
 QUICK = {
@@ -233,6 +234,12 @@ def test_too_few_pairs(tmp_path):
     (tmp_path / "t.tsv").write_text("a\tb\n" * 9)
     with pytest.raises(DataError, match="only 9 pairs"):
         unspool.train("translation", tmp_path / "t.tsv", tmp_path / "m", **QUICK)
+
+
+def test_a_text_of_which_nothing_is_written_is_warned_of():
+    nothing = Hypothesis([], -1.0, -1.0, torch.zeros(0, 3), True)
+    assert _warnings("one", "", nothing) == ["empty: nothing was written"]
+    assert _warnings("", "", nothing) == []
 
 
 def test_validation_files_of_their_own(folder, tmp_path):
