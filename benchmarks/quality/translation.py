@@ -165,7 +165,7 @@ class _PeerWriter:
         self.peer, self.memory, self.beams = peer, memory, beams
         self.state = tuple(s.repeat_interleave(beams, 1) for s in memory.state)
 
-    def likeliest(self, ids: Tensor, count: int, forbidden: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def likeliest(self, ids: Tensor, count: int, forbidden: tuple[int, ...], _: None) -> tuple[Tensor, Tensor, Tensor]:
         h, c = self.peer.cell(self.peer.target(ids.flatten()), tuple(s[0] for s in self.state))
         self.state = h[None], c[None]
         h, weights = self.peer.look(h.unflatten(0, ids.shape), self.memory)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,9 +18,9 @@ __all__ = ["Beams", "Hypothesis", "beam_search"]
 class Beams(Protocol):
     """A model that writes K beams for each of B inputs; see `models.Writer`."""
 
-    def step(self, ids: Tensor) -> tuple[Tensor, Tensor]: ...
-
-    def likeliest(self, ids: Tensor, count: int, forbidden: Sequence[int] = ()) -> tuple[Tensor, Tensor, Tensor]: ...
+    def likeliest(
+        self, ids: Tensor, count: int, forbidden: Sequence[int], shut: Callable[[Tensor], None] | None
+    ) -> tuple[Tensor, Tensor, Tensor]: ...
 
     def choose(self, inputs: Tensor, beams: Tensor) -> None: ...
 
@@ -57,14 +58,9 @@ def beam_search(
         raise ConfigError(f"no_repeat must be at least 0 (off), not {no_repeat}")
     search = _Search(limits, begin, end, beams, length_penalty)
     while True:
-        if no_repeat:
-            logits, looked = writer.step(search.ids[:, :, -1])
-            log_probs = logits.log_softmax(2)
-            log_probs[:, :, list(forbidden)] = -torch.inf
-            _shut_repeats(log_probs, search.ids, no_repeat)
-            likeliest, symbols = log_probs.topk(min(2 * beams, log_probs.shape[2]))
-        else:  # of each beam no more than twice the beams can be among the best of all
-            likeliest, symbols, looked = writer.likeliest(search.ids[:, :, -1], 2 * beams, forbidden)
+        shut = partial(_shut_repeats, ids=search.ids, n=no_repeat) if no_repeat else None
+        # Of each beam no more than twice the beams can be among the best of all.
+        likeliest, symbols, looked = writer.likeliest(search.ids[:, :, -1], 2 * beams, forbidden, shut)
         inputs, parents = search.take(likeliest, symbols, looked)
         if not len(inputs):
             return [sorted(found, key=lambda h: (not h.ended, -h.score)) for found in search.found]
@@ -117,11 +113,11 @@ class _Search:
             found.append(Hypothesis(ids, total, score, self.looked[row, beam, : len(ids)].cpu().clone(), ended))
 
 
-def _shut_repeats(logits: Tensor, ids: Tensor, n: int) -> None:
+def _shut_repeats(log_probs: Tensor, ids: Tensor, n: int) -> None:
     """Forbids the symbols that would make a run of `n` come again."""
     for row, beams in enumerate(ids.tolist()):
         for beam, written in enumerate(beams):
             last = written[len(written) - n + 1 :]
             for at in range(1, len(written) - n + 1):
                 if written[at : at + n - 1] == last:
-                    logits[row, beam, written[at + n - 1]] = -torch.inf
+                    log_probs[row, beam, written[at + n - 1]] = -torch.inf

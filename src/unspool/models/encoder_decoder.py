@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -95,27 +95,22 @@ class Writer:
         self._head = native.Head(out.weight, out.bias) if native.Head.serves(out.weight) else None  # type: ignore[union-attr]
 
     @torch.no_grad()
-    def step(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The last symbols (B, K) to the next ones' logits (B, K, V) and where was looked (B, K, S)."""
-        h, weights = self._look(ids)
-        return self._model.head(h), weights
-
-    @torch.no_grad()
-    def likeliest(self, ids: Tensor, count: int, forbidden: Sequence[int] = ()) -> tuple[Tensor, Tensor, Tensor]:
-        """As `step`, but to the likeliest symbols alone that are not forbidden: their log-probabilities (B, K, count), themselves,
-        and where was looked."""
-        h, weights = self._look(ids)
+    def likeliest(
+        self, ids: Tensor, count: int, forbidden: Sequence[int] = (), shut: Callable[[Tensor], None] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The last symbols (B, K) to the likeliest next ones that are not forbidden: their log-probabilities (B, K, count), they
+        themselves, and where was looked (B, K, S). `shut` is given all log-probabilities (B, K, V), to make some of them -inf."""
+        h = self._stream.step(self._model.target(ids.flatten())).unflatten(0, ids.shape)
+        h, weights = self._model.attention(h, *self._memory[:3])
         count = min(count, self._model.head.out.out_features)  # type: ignore[union-attr, arg-type]
-        if self._head:
+        if self._head and not shut:
             return *self._head.best(self._model.head.project(h), count, forbidden), weights  # type: ignore[operator]
         log_probs = self._model.head(h).log_softmax(2)
         log_probs[:, :, list(forbidden)] = -torch.inf
+        if shut:
+            shut(log_probs)
         values, symbols = log_probs.topk(count)
         return values, symbols, weights
-
-    def _look(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        h = self._stream.step(self._model.target(ids.flatten())).unflatten(0, ids.shape)
-        return self._model.attention(h, *self._memory[:3])
 
     def choose(self, inputs: Tensor, beams: Tensor) -> None:
         """Goes on with these inputs (b,), ascending, alone, and for each with these of its beams (b, K), in their order."""
