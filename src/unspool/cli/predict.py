@@ -10,25 +10,39 @@ import typer
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder.", show_default=False)],
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Texts, or files of them.", show_default=False)],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Texts, or files of them; for speech audio files.", show_default=False)
+    ],
     explain: Annotated[
         bool | None, typer.Option("--explain/--no-explain", help="Which words moved the answer [default: for texts, not for files]")
     ] = None,
-    beams: Annotated[int | None, typer.Option(help="Translations that are tried at once [default: 5]")] = None,
+    beams: Annotated[
+        int | None, typer.Option(help="Hypotheses that are tried at once [default: 5 translations, 8 of speech]")
+    ] = None,
     best: Annotated[int | None, typer.Option(help="How many translations are given, with their scores.")] = None,
     no_repeat: Annotated[int | None, typer.Option(help="No run of so many subwords or words comes twice in a translation.")] = None,
     glossary: Annotated[Path | None, typer.Option(help="Lines of source<TAB>target: what these words are to become.")] = None,
     keep: Annotated[list[str] | None, typer.Option(help="A word that is not translated; may be given more than once.")] = None,
+    lexicon: Annotated[Path | None, typer.Option(help="A file of words: no others are written (speech).")] = None,
+    language: Annotated[
+        Path | None, typer.Option(help="Texts, or a model of `unspool train text`, that say which words follow which (speech).")
+    ] = None,
+    reject: Annotated[float | None, typer.Option(help="A word less sure than this, from 0 to 1, becomes [?] (speech).")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Write here: ratings as .csv, .tsv or JSON lines; translations as lines, .json, .png."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Ratings as .csv, .tsv, JSON lines; translations as lines, .json, .png; speech as .txt, .srt, .vtt, .json.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """The answer of a model to each input: the rating of a text, or its translation."""
+    """The answer of a model to each input: the rating of a text, its translation, what a recording says."""
     from unspool.tasks.verbs import load, predict
 
     trained = load(model)
     given = {"explain": explain, "beams": beams, "best": best, "no_repeat": no_repeat, "glossary": glossary, "keep": keep or None}
+    given |= {"lexicon": lexicon, "language": language, "reject": reject}
     options = {name: value for name, value in given.items() if value is not None}
     print(trained.deliver(predict(trained, inputs, **options), output, json))

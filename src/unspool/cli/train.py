@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="Train a model on your data: unspool train TASK DATA... -o MODEL")
 
 # What every task has.
-Data = Annotated[list[Path], typer.Argument(help="Files to learn from, of music also folders.", show_default=False)]
+Data = Annotated[list[Path], typer.Argument(help="Files to learn from; of music and speech also folders.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the model [default: named after the data]")]
 Valid = Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")]
 Budget = Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: the task's, minutes]")]
@@ -157,6 +157,43 @@ def translation(
 ) -> None:
     """A translation model, from parallel files (x.de x.en), texts with a tab between, or gettext catalogues (.po)."""
     run("translation", locals())
+
+
+@app.command("speech")
+def speech(
+    data: Data,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="What names of files say, as {text}_{speaker}_{take} or {text}/{take} [default: guessed]")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="words, characters or subwords [default: auto]")] = None,
+    streaming: Annotated[bool, typer.Option("--streaming", help="One direction, so that it can write as sound comes.")] = False,
+    features: Annotated[str | None, typer.Option(help="log-mel, or waves: learned filters [default: log-mel]")] = None,
+    loss: Annotated[str | None, typer.Option(help="ctc or transducer [default: ctc]")] = None,
+    strings: Annotated[
+        bool | None,
+        typer.Option("--strings/--alone", help="String recordings of a speaker together [default: those of single words]"),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="What validates: speakers or recordings held out [default: by their number]")
+    ] = None,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """A model that writes down speech: audio with a manifest, with .txt files beside it, or with the words in the files' names."""
+    run("speech", locals())
 
 
 def run(task: str, given: dict[str, Any]) -> None:

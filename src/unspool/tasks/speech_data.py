@@ -1,0 +1,326 @@
+"""What a speech model is fed: recordings, alone or strung together, louder, faster and noisier than they are."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unspool.codecs.audio import AudioFile, faults
+from unspool.codecs.corpus import Corpus
+from unspool.codecs.recordings import Recordings
+from unspool.codecs.transcripts import Transcripts
+from unspool.errors import DataError
+from unspool.models.listener import Listener
+from unspool.sequences import Sequences, batches_by_length
+
+__all__ = ["GAP_STEP", "INSIDE", "START", "Heard", "Sound", "Sounds", "Utterances", "compose", "mix", "split"]
+
+SHORTEST = 0.06  # seconds
+LONGEST = 40.0  # seconds of a recording to learn from: longer ones would fill the memory
+STRING = (3, 7)  # recordings of a string
+ALONE = 0.15  # share of strings of one or two
+GAP = 0.3  # seconds at most between two recordings
+SPEED = 0.2  # of recordings in training, the largest log
+NOISY, DECIBELS = 0.6, (3, 30)  # share of recordings, and how much louder they are
+GAP_STEP, START, INSIDE = range(3)  # the marks of steps; inside the first word, the second, ...
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A recording that was read: where its values lie in the store, what is said in it and by whom."""
+
+    start: int
+    stop: int
+    text: str
+    speaker: str
+    path: str
+
+
+class Sounds:
+    """Recordings at one rate, kept on disk as 16-bit values."""
+
+    def __init__(self, recordings: Recordings, rate: int, folder: Path):
+        self.rate, self.skipped = rate, Counter(recordings.skipped)
+        self.places: dict[str, str] = {}  # of each reason the first
+        self.noted: Counter[str] = Counter()
+        self.items: list[Sound] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store = Corpus(folder, "sounds", 1 << 16).write(self._read(recordings))
+        if not self.items:
+            raise DataError(f"none of the recordings can be learned from ({self.report})")
+        self.speakers = {
+            name: [i for i, s in enumerate(self.items) if s.speaker == name] for name in {s.speaker for s in self.items}
+        }
+
+    def _read(self, recordings: Recordings) -> Iterator[np.ndarray]:
+        at = 0
+        for item in recordings.items:
+            try:
+                values = AudioFile(item.path).read(self.rate)
+            except DataError as error:
+                self.skip("recording that cannot be read", f"{item.place}: {error}")
+                continue
+            found = faults(values)
+            if len(values) < SHORTEST * self.rate or len(values) > LONGEST * self.rate:
+                self.skip(
+                    f"recording shorter than {SHORTEST} s or longer than {LONGEST:g} s",
+                    f"{item.place}: {len(values) / self.rate:.2f} s",
+                )
+                continue
+            if "silent" in found:
+                self.skip("silent recording", item.place)
+                continue
+            self.noted.update(found)
+            self.items.append(Sound(at, at + len(values), item.text, item.speaker, str(item.path)))
+            at += len(values)
+            yield np.clip(np.round(values * 32767) + 32768, 0, 65535)
+
+    def skip(self, reason: str, place: str) -> None:
+        self.skipped[reason] += 1
+        self.places.setdefault(reason, place)
+
+    @property
+    def report(self) -> str:
+        seconds = sum(s.stop - s.start for s in self.items) / self.rate
+        parts = [f"{len(self.items):,} recordings, {seconds / 60:.1f} minutes"]
+        parts += [
+            f"skipped, {why}: {n:,}" + (f" (first: {self.places[why]})" if why in self.places else "")
+            for why, n in self.skipped.items()
+        ]
+        return "; ".join(parts + [f"{what}: {n:,}" for what, n in self.noted.items()])
+
+    def values(self, index: int) -> np.ndarray:
+        """Pressure values (N,) float32 of a recording."""
+        item = self.items[index]
+        return ((self._store.read(item.start, item.stop) - 32768) / 32767).astype(np.float32)
+
+
+def split(sounds: Sounds, share: float, seed: int, by: str) -> tuple[list[int], list[int], str]:
+    """Training and validation recordings, and which split was made: whole `speakers`, or `recordings` of every speaker."""
+    rng = np.random.default_rng(seed)
+    names = sorted(name for name in sounds.speakers if name)
+    if by == "auto":
+        by = "speakers" if share * len(names) >= 1 else "recordings"
+    if by == "speakers":
+        if len(names) < 2:
+            raise DataError(
+                "to hold out speakers, at least two must be known; name the speaker's column, or use --split recordings"
+            )
+        held = set(rng.permutation(names)[: max(1, round(share * len(names)))].tolist())
+        chosen = [i for name in held for i in sounds.speakers[name]]
+        how = f"held-out speakers: {', '.join(sorted(held)[:10])}"
+    else:
+        chosen = rng.permutation(len(sounds.items))[: max(1, round(share * len(sounds.items)))].tolist()
+        how = "held-out recordings" + (f" of the same {len(names)} speakers" if names else "; the speakers are not known")
+    inside = set(chosen)
+    return [i for i in range(len(sounds.items)) if i not in inside], sorted(inside), how
+
+
+def compose(
+    pieces: Sequence[np.ndarray], rate: int, rng: np.random.Generator, gap: float = GAP
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Recordings in a row, with random gaps before, between and behind them: values (N,), and where each piece starts and stops.
+
+    A gap is filled with noise that has the spectrum of the quietest part of the recording beside it.
+    """
+    parts: list[np.ndarray] = []
+    times: list[tuple[int, int]] = []
+    at = 0
+    for piece in pieces:
+        room = _floor(piece, int(rng.uniform(0, gap) * rate), rng)
+        parts += [room, piece]
+        times.append((at + len(room), at + len(room) + len(piece)))
+        at = times[-1][1]
+    parts.append(_floor(pieces[-1], int(rng.uniform(0, gap) * rate), rng))
+    return np.concatenate(parts), times
+
+
+def _floor(values: np.ndarray, length: int, rng: np.random.Generator, size: int = 160) -> np.ndarray:
+    """Noise (length,) with the spectrum of the quietest `size` values."""
+    if not length or len(values) < 2 * size:
+        return np.zeros(length, np.float32)
+    blocks = values[: len(values) // (size // 2) * (size // 2)].reshape(-1, size // 2)
+    energy = np.square(blocks).sum(1)
+    at = int((energy[:-1] + energy[1:]).argmin()) * size // 2
+    quiet = np.abs(np.fft.rfft(values[at : at + size]))
+    whole = 1 << (length - 1).bit_length()  # a length whose transform is fast
+    bins = whole // 2 + 1
+    spectrum = np.interp(np.linspace(0, 1, bins), np.linspace(0, 1, len(quiet)), quiet)
+    noise = np.fft.irfft(spectrum * np.exp(2j * np.pi * rng.random(bins)), whole)[:length]
+    loud = math.sqrt(float(np.square(values[at : at + size]).mean()))
+    return (noise / max(1e-9, float(np.sqrt(np.square(noise).mean()))) * loud).astype(np.float32)
+
+
+def mix(values: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarray:
+    """Values with noise, their energy so many decibels above its."""
+    power, other = (float(np.square(part).mean()) for part in (values, noise))
+    return (values + noise * math.sqrt(power / max(other, 1e-12) / 10 ** (decibels / 10))).astype(np.float32)
+
+
+def faster(values: np.ndarray, factor: float) -> np.ndarray:
+    """The same sound played so many times as fast: higher as well (speed perturbation, Ko et al. 2015)."""
+    places = np.arange(0, len(values) - 1, factor)
+    return np.interp(places, np.arange(len(values)), values).astype(np.float32)
+
+
+class Heard(NamedTuple):
+    """A batch: pressure values, symbols (B, U), of which `said` (B,) count, and the marks (B, T) of steps, -1 where
+    not known."""
+
+    values: Sequences
+    symbols: Tensor
+    said: Tensor
+    marks: Tensor
+
+    def to(self, device: torch.device) -> Heard:
+        return Heard(self.values.to(device), *(part.to(device) for part in self[1:]))
+
+
+class Utterances:
+    """Recordings (those of `chosen`), or strings of several of one speaker, in batches of about `seconds` of sound.
+
+    In training (epochs from 0) each is played faster or slower, louder or softer, and often with noise: white, coloured, or the babble
+    of other recordings.
+    """
+
+    full = 0
+
+    def __init__(
+        self,
+        sounds: Sounds,
+        chosen: Sequence[int],
+        codec: Transcripts,
+        listener: Listener,
+        words: Sequence[str] = (),
+        *,
+        strings: bool,
+        seconds: float,
+        seed: int = 0,
+    ):
+        self.sounds, self.codec, self.listener = sounds, codec, listener
+        self.strings, self.seconds, self.seed = strings, seconds, seed
+        self._ids = {i: codec.encode(sounds.items[i].text) for i in chosen}
+        self.chosen = [i for i in chosen if self._fits(i)]
+        self._marks = {word: n for n, word in enumerate(words)}
+        self.symbols = sum(len(ids) for ids in self._ids.values())
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Heard]:
+        rng = np.random.default_rng((self.seed, max(number, 0), int(number < 0)))
+        groups = self._groups(rng)
+        self._noises = self._noises_of(rng) if number >= 0 else []
+        lengths = [sum(self.sounds.items[i].stop - self.sounds.items[i].start for i in group) for group in groups]
+        batches = batches_by_length(lengths, int(self.seconds * self.sounds.rate), rng)
+        for index, batch in enumerate(batches):
+            if index >= start:
+                yield self._batch(
+                    [groups[g] for g in batch.tolist()], np.random.default_rng((self.seed, abs(number), index)), number >= 0
+                )
+
+    def _groups(self, rng: np.random.Generator) -> list[list[int]]:
+        if not self.strings:
+            return [[i] for i in self.chosen]
+        groups: list[list[int]] = []
+        speakers = sorted({self.sounds.items[i].speaker for i in self.chosen})
+        for speaker in speakers:
+            own = rng.permutation([i for i in self.chosen if self.sounds.items[i].speaker == speaker]).tolist()
+            while own:
+                size = int(rng.integers(1, 3) if rng.random() < ALONE else rng.integers(STRING[0], STRING[1] + 1))
+                groups.append(own[:size])
+                own = own[size:]
+        return groups
+
+    def _fits(self, index: int) -> bool:
+        """Whether a recording's steps are enough for its symbols; if not it is counted as skipped."""
+        item, ids = self.sounds.items[index], self._ids[index]
+        needed = len(ids) + int((np.diff(ids) == 0).sum()) if len(ids) else 0
+        fits = 0 < needed <= max(1, self.listener.steps(item.stop - item.start))
+        if not fits:
+            self.sounds.skip("recording too short for its transcript" if len(ids) else "transcript without words", item.path)
+        return fits
+
+    def _batch(self, groups: list[list[int]], rng: np.random.Generator, training: bool) -> Heard:
+        values, symbols, marks = zip(*(self._utterance(group, rng, training) for group in groups), strict=True)
+        waves, said = Sequences.collate(list(values)), Sequences.collate(list(symbols))
+        return Heard(
+            waves, said.values, said.lengths, torch.nn.utils.rnn.pad_sequence(list(marks), batch_first=True, padding_value=-1)
+        )
+
+    def _utterance(self, group: list[int], rng: np.random.Generator, training: bool) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        rate = self.sounds.rate
+        pieces = [self.sounds.values(i) for i in group]
+        if training:
+            speed = math.exp(rng.uniform(-SPEED, SPEED))
+            pieces = [faster(piece, speed) for piece in pieces]
+        if self.strings:
+            values, times = compose(pieces, rate, rng)
+        else:
+            values, times = pieces[0], []
+        if training:
+            values = self._disturbed(values, rng)
+        least = self.listener.frames.size
+        values = np.pad(values, (0, max(0, least - len(values))))
+        ids = [
+            i
+            for piece in group
+            for i in (self._ids[piece] if self.codec.unit == "words" else self._spaced(piece, piece == group[0]))
+        ]
+        return values, np.asarray(ids, np.int64), self._marked(len(values), times, group)
+
+    def _spaced(self, piece: int, first: bool) -> np.ndarray:
+        if first or self.codec.space < 0:
+            return self._ids[piece]
+        return np.append(self.codec.space, self._ids[piece])
+
+    def _marked(self, length: int, times: list[tuple[int, int]], group: list[int]) -> Tensor:
+        """The mark of each step."""
+        count, rate = self.listener.steps(length), self.sounds.rate
+        if not times:
+            return torch.full((count,), -1)
+        middles = self.listener.middle(0) + np.arange(count) * self.listener.seconds
+        marks = np.full(count, GAP_STEP)
+        for (start, stop), piece in zip(times, group, strict=False):
+            inside = np.flatnonzero((middles >= start / rate) & (middles < stop / rate))
+            marks[inside] = INSIDE + self._marks.get(self.sounds.items[piece].text, 0)
+            marks[inside[:1]] = START
+        return torch.from_numpy(marks)
+
+    def _disturbed(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if rng.random() < NOISY:
+            values = mix(values, self._noise(len(values), rng), rng.uniform(*DECIBELS))
+        loudest = float(np.abs(values).max())
+        return values * (10 ** (rng.uniform(-25, 0) / 20) / max(loudest, 1e-6))
+
+    def _noise(self, length: int, rng: np.random.Generator) -> np.ndarray:
+        """A stretch of one of the noises of this epoch."""
+        noise = self._noises[int(rng.integers(len(self._noises)))]
+        at = int(rng.integers(len(noise)))
+        return np.resize(np.roll(noise, -at)[: min(length, len(noise))], length)
+
+    def _noises_of(self, rng: np.random.Generator, seconds: float = 20.0, count: int = 4) -> list[np.ndarray]:
+        """White noise, noise that falls by up to 6 dB an octave, and the babble of several recordings at once."""
+        length = int(seconds * self.sounds.rate)
+        white = [rng.standard_normal(length) for _ in range(2 * count)]
+        spectra = (np.fft.rfft(noise) for noise in white[count:])
+        falling = (np.maximum(np.arange(length // 2 + 1), 20.0) ** -rng.uniform(0, 1) for _ in range(count))
+        coloured = [np.fft.irfft(spectrum * fall, length) for spectrum, fall in zip(spectra, falling, strict=True)]
+        return [*white[:count], *coloured, *(self._babble(length, rng) for _ in range(2 * count))]
+
+    def _babble(self, length: int, rng: np.random.Generator) -> np.ndarray:
+        noise = np.zeros(length)
+        for _ in range(int(rng.integers(3, 9))):
+            at = -int(rng.integers(0, self.sounds.rate // 2))
+            while at < length:
+                other = self.sounds.values(self.chosen[int(rng.integers(len(self.chosen)))])[max(0, -at) : length - at]
+                other = other / max(1e-6, float(np.sqrt(np.square(other).mean()))) if len(other) else other
+                first = max(0, at)
+                noise[first : first + len(other)] += other
+                at = first + len(other) + int(rng.integers(1, self.sounds.rate // 5))
+        return noise

@@ -1,0 +1,178 @@
+"""From hidden states to words with their times and how sure they are; by the piece, so that recordings may be of any length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unspool.codecs.transcripts import Transcripts
+from unspool.decoding.ctc import PrefixSearch
+from unspool.decoding.hints import Hints
+from unspool.decoding.transducer import TransducerSearch
+from unspool.models.ctc import BLANK, CTC, align
+from unspool.models.recogniser import Recogniser
+from unspool.tasks.speech_data import GAP_STEP, INSIDE, START
+
+__all__ = ["Scribe", "Word", "borders"]
+
+PAUSE = 1.0  # seconds of silence that end a segment
+LONGEST = 60.0  # seconds of a segment
+REJECTED = "[?]"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, when it is said in seconds, and the probability that it is right; `heard` is what a rejected one sounded like."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+    heard: str = ""
+
+
+class Scribe:
+    """Writes down what one recording says. `calibration` (slope, offset) turns a word's log p into the log odds that it is right;
+    below `reject` it is none of the words that are known."""
+
+    def __init__(
+        self,
+        model: Recogniser,
+        codec: Transcripts,
+        hints: Hints | None,
+        *,
+        beams: int = 8,
+        calibration: tuple[float, float] = (1.0, 0.0),
+        reject: float = 0.0,
+        timed: bool = True,
+    ):
+        self.model, self.codec, self.calibration, self.reject, self.timed = model, codec, calibration, reject, timed
+        self.words: list[Word] = []
+        self.raw: list[float] = []  # the log p of each word
+        self._search: Any
+        if isinstance(model.head, CTC):
+            self._search = PrefixSearch(beams, hints)
+        else:
+            self._search = TransducerSearch(model.head, model.marks.weight, beams, hints)
+        self._h: list[Tensor] = []
+        self._log_probs: list[Tensor] = []
+        self._first = self._steps = self._silent = 0
+
+    @torch.inference_mode()
+    def push(self, h: Tensor) -> None:
+        """Goes on by hidden states (t, H)."""
+        pause, longest = (int(seconds / self.model.listener.seconds) for seconds in (PAUSE, LONGEST))
+        for piece in h.split(pause // 2) if len(h) else ():
+            self._h.append(piece)
+            self._steps += len(piece)
+            if isinstance(self.model.head, CTC):
+                log_probs = self.model.head.log_probs(piece)
+                self._log_probs.append(log_probs)
+                self._search.push(log_probs.cpu().numpy())
+                loud = (log_probs[:, BLANK] < math.log(0.95)).nonzero()
+            else:
+                before = len(self._search.partial)
+                self._search.push(piece)
+                loud = torch.arange(len(self._search.partial) - before)[:, None]
+            self._silent = len(piece) - 1 - int(loud[-1]) if len(loud) else self._silent + len(piece)
+            if self._steps >= longest or (self._silent >= pause and self._steps > self._silent):
+                self._close()
+
+    def finish(self) -> list[Word]:
+        """All words."""
+        if self._steps:
+            self._close()
+        return self.words
+
+    @property
+    def partial(self) -> str:
+        """What is written so far; the end may yet change."""
+        open_end = self.codec.decode(self._search.partial) if self._steps else ""
+        return " ".join([w.word for w in self.words] + open_end.split())
+
+    @torch.inference_mode()
+    def _close(self) -> None:
+        """Ends a segment: its words are final."""
+        h = torch.cat(self._h)
+        found, _, hint = self._search.best()[0]
+        symbols = list(found) if isinstance(self.model.head, CTC) else list(found.symbols)
+        if words := self.codec.words(symbols):
+            if isinstance(self.model.head, CTC):
+                log_probs = torch.cat(self._log_probs)
+                spans = align(log_probs, symbols)
+            else:
+                log_probs, spans = None, [(step, step + 1) for step in found.steps]
+            times = self._times(h, [(spans[a][0], spans[b - 1][1]) for _, a, b in words])
+            if log_probs is not None:
+                raw = self._confidence(log_probs, [symbols[a:b] for _, a, b in words], times)
+            else:
+                raw = [float(np.mean(found.log_ps[a:b])) for _, a, b in words]
+            for (word, _, _), (start, stop), value in zip(words, times, raw, strict=True):
+                self.words.append(self._word(word, start + self._first, stop + self._first, value))
+            self.raw += raw
+        self._first += self._steps
+        self._h, self._log_probs, self._steps, self._silent = [], [], 0, 0
+        self._search.reset(hint if words else None)
+
+    def _word(self, word: str, start: int, stop: int, raw: float) -> Word:
+        slope, offset = self.calibration
+        confidence = 1 / (1 + math.exp(-min(50.0, max(-50.0, slope * raw + offset))))
+        listener = self.model.listener
+        begin, end = (max(0.0, round(listener.middle(step - 0.5), 3)) for step in (start, stop))
+        return Word(REJECTED, begin, end, confidence, word) if confidence < self.reject else Word(word, begin, end, confidence)
+
+    def _times(self, h: Tensor, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The steps (start, stop) of words that are said at these spans."""
+        if not self.timed:
+            return spans
+        marks = self.model.marks(h).log_softmax(1)
+        inside = marks[:, INSIDE:].logsumexp(1)
+        return borders(*(part.double().cpu().numpy() for part in (marks[:, GAP_STEP], marks[:, START], inside)), spans)
+
+    def _confidence(self, log_probs: Tensor, words: list[list[int]], times: list[tuple[int, int]]) -> list[float]:
+        """log p of each word, in the part of the recording that reaches half-way to its neighbours."""
+        T = len(log_probs)
+        cuts = [0, *((a[1] + b[0]) // 2 for a, b in pairwise(times)), T]
+        values = []
+        for (first, stop), (start, end), word in zip(pairwise(cuts), times, words, strict=True):
+            first, stop = max(first, start - 15), min(stop, end + 15)
+            part = log_probs[first : max(stop, first + 2 * len(word))]
+            loss = F.ctc_loss(
+                part[:, None], torch.tensor([word]), torch.tensor([len(part)]), torch.tensor([len(word)]), BLANK, "sum"
+            )
+            values.append(-min(float(loss), 50.0))
+        return values
+
+
+def borders(gap: np.ndarray, start: np.ndarray, inside: np.ndarray, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where words begin and end, (first, stop) of each: the likeliest steps, given log p (T,) of each step being a gap, the start of
+    a word or inside one, where each word covers the middle of its span."""
+    T = len(gap)
+    middles = [min(T - 1, (a + b) // 2) for a, b in spans]
+    silent, loud = (np.concatenate([[0.0], np.cumsum(part)]) for part in (gap, inside))
+    # Up to `end` a word goes on, up to `begin` nothing is said, there the next word starts: sums of cumulated log p.
+    leave = loud - silent
+    enter = silent[:-1] + start - loud[1:]
+    found_starts, found_stops = [], []
+    first = int(enter[: middles[0] + 1].argmax())
+    found_starts.append(first)
+    for here, there in pairwise(middles):
+        ends = leave[here + 1 : there + 1]
+        if not len(ends):  # two words at one step
+            found_stops.append(here + 1)
+            found_starts.append(there)
+            continue
+        best = np.maximum.accumulate(ends)
+        begin = int((best + enter[here + 1 : there + 1]).argmax())
+        found_stops.append(here + 1 + int(ends[: begin + 1].argmax()))
+        found_starts.append(here + 1 + begin)
+    found_stops.append(middles[-1] + 1 + int(leave[middles[-1] + 1 :].argmax()))
+    return list(zip(found_starts, found_stops, strict=True))
