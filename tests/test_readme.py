@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.table import results, updated
-from unspool.tasks import numerals, reviews
+from unspool.tasks import formants, numerals, reviews
 from unspool.tasks.cadences import write
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
@@ -39,6 +39,11 @@ def desk(tmp_path_factory):
     write(folder / "tunes", 30, seed=1)
     write(folder / "other-tunes", 3, seed=2)
     next((folder / "other-tunes").iterdir()).rename(folder / "beginning.mid")
+    for name in ("recordings", "other-recordings"):
+        formants.write(folder / name, 8, seed=1)
+    formants.write(folder / "calls", 3, seed=1, strings=True)
+    (folder / "calls" / "0.wav").rename(folder / "call.wav")
+    (folder / "texts.txt").write_text("ai ia ue\nai ouo\n")
     return folder
 
 
@@ -60,7 +65,9 @@ def test_the_commands_run(desk):
         run([sys.executable, "-m", *shlex.split(quick(line))], desk)
 
 
-@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["cell", "train", "layer", "stream"])
+@pytest.mark.parametrize(
+    "snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["cell", "train", "speech", "layer", "stream"]
+)
 def test_the_snippets_run(snippet, desk):
     run([sys.executable, "-c", quick(snippet)], desk)
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality.speech ROW [--minutes M] [--data FOLDER] [--kept]
 
-Rows: strings (also isolated words, noise and word times, by the same model), speakers (four models, which share the minutes), streaming
-(also the real-time factor), waves (after strings), unknown (five models, which share the minutes). Models and test recordings are kept in `models/`.
+Rows: strings (also isolated words, noise and word times, by the same model), speakers (four models, which share the minutes),
+streaming (also the real-time factor), waves (after strings), unknown (five models, which share the minutes). Models and test
+recordings are kept in `models/`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.record import record
 from unspool.scoring.words import equal_error_rate
 from unspool.tasks.speech_data import compose, mix
 
-WORDS = "zero one two three four five six seven eight nine".split()
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE = 8000
 STRINGS = 500
 FIRST = 5  # recordings 0 to 4 of each word and speaker are the test part
@@ -126,8 +127,12 @@ def strings_row(data: Path, minutes: float) -> None:
 
 
 def _record_rate(found: dict[str, Any], data: str, **facts: Any) -> None:
-    others = {"greedy": found["likeliest path, word error rate %"], "most frequent word": _frequent(found)} | facts.pop("beside", {})
-    more = {key: found[key] for key in ("95 % interval", "substitutions", "deletions", "insertions", "word error rate % by speaker")}
+    others = {"greedy": found["likeliest path, word error rate %"], "most frequent word": _frequent(found)} | facts.pop(
+        "beside", {}
+    )
+    more = {
+        key: found[key] for key in ("95 % interval", "substitutions", "deletions", "insertions", "word error rate % by speaker")
+    }
     record("speech", data, "WER %", found["word error rate %"], "lower", baselines=others, **facts, **more)
 
 
@@ -148,9 +153,19 @@ def speakers(data: Path, minutes: float) -> None:
         nearest.append(100 - found["baselines"]["nearest recording (DTW), word error rate %"])
         frequent.append(100 - _frequent(found))
     facts = {"seconds": round(seconds), "command": command("speech"), "values": values}
-    facts["split"] = "train on all recordings of three speakers, test on all of the fourth, all four ways; validation: a seeded tenth of the three"
+    facts["split"] = (
+        "train on all recordings of three speakers, test on all of the fourth, four ways; validation: a seeded tenth of the three"
+    )
     others = {"nearest recording (DTW)": statistics.mean(nearest), "most frequent word": statistics.mean(frequent)}
-    record("speech", "speech/fsdd speakers", "mean accuracy %, isolated, lexicon", statistics.mean(values.values()), "higher", baselines=others, **facts)
+    record(
+        "speech",
+        "speech/fsdd speakers",
+        "mean accuracy %, isolated, lexicon",
+        statistics.mean(values.values()),
+        "higher",
+        baselines=others,
+        **facts,
+    )
 
 
 def streaming(data: Path, minutes: float) -> None:
@@ -160,7 +175,9 @@ def streaming(data: Path, minutes: float) -> None:
     folder = strings(data, "strings")
     found = model.evaluate([folder])
     ahead = found["look-ahead, seconds"]
-    _record_rate(found, "speech/fsdd strings, streaming model, look-ahead ≤ 300 ms", seconds=round(seconds), look_ahead=ahead, **facts)
+    _record_rate(
+        found, "speech/fsdd strings, streaming model, look-ahead ≤ 300 ms", seconds=round(seconds), look_ahead=ahead, **facts
+    )
     torch.set_num_threads(1)
     factor, late = _paced(model, folder)
     facts |= {"seconds": 0, "baselines": {}, "latency": late, "settings": "default; pieces of 100 ms, beam 8"}
@@ -214,7 +231,12 @@ def unknown(data: Path, minutes: float) -> None:
         sure = [min((w.confidence for w in answer.words), default=0.0) for answer in answers]
         known, other = ([s for s, t in zip(sure, test, strict=True) if (t.word in left) == is_left] for is_left in (False, True))
         values[" ".join(left)] = 100 * equal_error_rate(known, other)
-    facts: dict[str, Any] = {"seconds": round(seconds), "command": command("speech"), "values": values, "baselines": {"chance": 50.0}}
+    facts: dict[str, Any] = {
+        "seconds": round(seconds),
+        "command": command("speech"),
+        "values": values,
+        "baselines": {"chance": 50.0},
+    }
     facts["split"] = f"five seeded choices of two digits never trained; {SPLIT}; the score is a recording's least confidence"
     measure = "equal error rate % of the reject option"
     record("speech", "speech/fsdd unknown words", measure, statistics.mean(values.values()), "lower", **facts)

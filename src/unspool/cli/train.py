@@ -15,7 +15,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder of t
 Valid = Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")]
 Budget = Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: the task's, minutes]")]
 Epochs = Annotated[float | None, typer.Option(help="Or how often to go through the data.")]
-CellName = Annotated[str | None, typer.Option("--cell", help="rnn, gru or lstm [default: lstm]")]
+CellName = Annotated[str | None, typer.Option("--cell", help="rnn, gru or lstm [default: gru for speech, else lstm]")]
 Hidden = Annotated[int | None, typer.Option(help="Size of a layer [default: the task's]")]
 Layers = Annotated[int | None, typer.Option(help="How many [default: 1]")]
 Dropout = Annotated[float | None, typer.Option(help="[default: by the size of the data]")]

@@ -16,7 +16,7 @@ from unspool.errors import DataError, extra
 __all__ = ["ENDINGS", "AudioFile", "Resampler", "faults"]
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
-BLOCK = 5.0  # seconds that are read at a time
+BLOCK = 1.0  # seconds that are read at a time
 SILENT = 1e-4  # an amplitude of -80 dB
 CLIPPED = 0.01  # share of values at full scale
 

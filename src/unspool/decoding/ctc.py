@@ -51,8 +51,8 @@ class Prefix:
 
 
 class PrefixSearch:
-    """The likeliest symbols, summed over all paths that say them (Graves 2012, section 7.5; with a language model Hannun et al. 2014),
-    a piece of a recording at a time. Of hypotheses the `beams` best are kept at each step."""
+    """The likeliest symbols, summed over all paths that say them (Graves 2012, section 7.5; with hints Hannun et al. 2014), a piece
+    of a recording at a time. Of hypotheses the `beams` best are kept at each step."""
 
     def __init__(self, beams: int = 8, hints: Hints | None = None, blank: int = 0):
         self.beams, self.hints, self.blank = beams, hints, blank
@@ -102,13 +102,11 @@ class PrefixSearch:
         return max(self._alive, key=lambda p: p.log_p + p.added).symbols
 
     def best(self, n: int = 1) -> list[tuple[list[int], float, Any]]:
-        """The n best hypotheses, if the recording ends here: symbols, score in nats, and the hint at their end. Those that hints
+        """The n best hypotheses, if the recording ends here: symbols, score in nats, the hint behind their end. Those that hints
         forbid to end here come only where there are no others."""
-        ends = [self.hints.finish(p.hint) if self.hints else 0.0 for p in self._alive]
-        whole = [(p, p.log_p + p.added + gain) for p, gain in zip(self._alive, ends, strict=True) if gain is not None]
-        chosen = whole or [(p, p.log_p + p.added) for p in self._alive]
-        chosen.sort(key=lambda pair: -pair[1])
-        return [(p.symbols, score, p.hint) for p, score in chosen[:n]]
+        ends = [(p, self.hints.finish(p.hint) if self.hints else (0.0, None)) for p in self._alive]
+        whole = [(p.symbols, p.log_p + p.added + end[0], end[1]) for p, end in ends if end]
+        return sorted(whole or [(p.symbols, p.log_p + p.added, None) for p in self._alive], key=lambda found: -found[1])[:n]
 
 
 def _add(a: float, b: float) -> float:

@@ -56,6 +56,8 @@ class Hints:
         """What one more symbol adds to the score, and where the hypothesis stands then; None where it may not follow."""
         piece = self.pieces[symbol]
         gain = 0.0
+        if piece == " " and hint.word is None:
+            return None
         if piece.startswith(" ") or hint.word is None:
             done = self._complete(hint)
             if done is None:
@@ -67,12 +69,13 @@ class Hints:
             return None
         return gain, Hint(word, hint.state)
 
-    def finish(self, hint: Hint) -> float | None:
-        """What the end adds; None in the middle of a word."""
+    def finish(self, hint: Hint) -> tuple[float, Hint] | None:
+        """What the end adds, and where what follows it stands; None in the middle of a word."""
         done = self._complete(hint)
         if done is None:
             return None
-        return done[0] + (self.weight * self.language.end(done[1].state) if self.language else 0.0)
+        gain, hint = done
+        return gain + (self.weight * self.language.end(hint.state) if self.language else 0.0), Hint(None, hint.state)
 
     def _complete(self, hint: Hint) -> tuple[float, Hint] | None:
         if not hint.word:

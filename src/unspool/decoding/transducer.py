@@ -110,9 +110,9 @@ class TransducerSearch:
 
     def best(self, n: int = 1) -> list[tuple[Said, float, Any]]:
         """The n best hypotheses, if the recording ends here, their scores, and the hints at their ends."""
-        ends = [self.hints.finish(hyp.hint) if self.hints else 0.0 for hyp in self._alive]
-        whole = [(hyp, hyp.score + gain, hyp.hint) for hyp, gain in zip(self._alive, ends, strict=True) if gain is not None]
-        return sorted(whole or [(hyp, hyp.score, hyp.hint) for hyp in self._alive], key=lambda found: -found[1])[:n]
+        ends = [(hyp, self.hints.finish(hyp.hint) if self.hints else (0.0, None)) for hyp in self._alive]
+        whole = [(hyp, hyp.score + end[0], end[1]) for hyp, end in ends if end]
+        return sorted(whole or [(hyp, hyp.score, None) for hyp in self._alive], key=lambda found: -found[1])[:n]
 
 
 def _merge(done: dict[tuple[int, ...], Said], hyp: Said, log_p: float) -> None:

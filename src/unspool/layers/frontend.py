@@ -10,10 +10,23 @@ from torch import Tensor, nn
 
 from unspool.sequences import mask
 
-__all__ = ["HOP", "WINDOW", "FrameConv", "FrameStream", "LogMel", "Running", "RunningStream", "Waves", "disguised", "hz", "mel"]
+__all__ = [
+    "HOP",
+    "WINDOW",
+    "FrameConv",
+    "FrameStream",
+    "LogMel",
+    "PatchConv",
+    "Running",
+    "RunningStream",
+    "Waves",
+    "disguised",
+    "hz",
+    "mel",
+]
 
 WINDOW, HOP = 0.032, 0.01  # seconds
-STRETCH, COLOUR, BAND = 0.15, 0.6, 0.2  # of disguises: share, deviations, share of the frequencies
+STRETCH, COLOUR, BAND = 0.12, 0.6, 0.15  # of disguises: share, deviations, share of the frequencies
 FLOOR = 1e-6  # of energy: what is quieter is silence
 
 
@@ -81,7 +94,7 @@ class Running(nn.Module):
     much as `prior` frames, and seen in this recording. `causal`: up to each frame; else in the whole recording.
     """
 
-    def __init__(self, features: int, causal: bool, prior: float = 200.0):
+    def __init__(self, features: int, causal: bool, prior: float = 100.0):
         super().__init__()
         self.causal, self.prior = causal, prior
         self.mean: Tensor
@@ -130,50 +143,68 @@ class RunningStream:
 
 
 class FrameConv(nn.Module):
-    """A convolution over time, (B, T, C) to (B, T', C'), that sees `before` frames before each and `after` frames after it.
+    """A convolution over time, (B, T, C) to (B, T', C), of each channel by itself, that sees `before` frames before each and `after`
+    frames after it. With a stride s, T' = (T - 1) // s + 1: every s-th frame has a result."""
 
-    With a stride s, T' = (T - 1) // s + 1: every s-th frame has a result. `grouped`: each channel by itself.
-    """
-
-    def __init__(self, inputs: int, outputs: int, *, before: int, after: int, stride: int = 1, grouped: bool = False):
+    def __init__(self, channels: int, *, before: int, after: int, stride: int = 1):
         super().__init__()
         self.before, self.after, self.stride = before, after, stride
-        self.conv = nn.Conv1d(inputs, outputs, before + 1 + after, stride, groups=inputs if grouped else 1)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)
+        self.conv: nn.Module = nn.Conv1d(channels, channels, before + 1 + after, stride, groups=channels)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What lies beyond a length must be 0, and is."""
-        y = self.conv(F.pad(x.transpose(1, 2), (self.before, self.after))).transpose(1, 2)
+        B, _, *rest = x.shape
+        y = self.valid(torch.cat([x.new_zeros(B, self.before, *rest), x, x.new_zeros(B, self.after, *rest)], 1))
         lengths = (lengths - 1) // self.stride + 1
-        return y * mask(lengths, y.shape[1])[:, :, None], lengths
+        inside = mask(lengths, y.shape[1])
+        return y * inside.view(*inside.shape, *(1 for _ in rest)), lengths
+
+    def valid(self, x: Tensor) -> Tensor:
+        """The results that these frames determine by themselves."""
+        return self.conv(x.transpose(1, 2)).transpose(1, 2)
 
     def stream(self) -> FrameStream:
         return FrameStream(self)
 
 
+class PatchConv(FrameConv):
+    """A convolution over time and frequency, (B, T, C, F) to (B, T', C', F // 2): relu, and of each two frequencies the larger
+    value, so that a voice may be a little higher or lower (Abdel-Hamid et al. 2014)."""
+
+    def __init__(self, inputs: int, outputs: int, *, reach: int, stride: int = 1):
+        super().__init__(1, before=reach, after=reach, stride=stride)
+        size = 2 * reach + 1
+        self.conv = nn.Conv2d(inputs, outputs, size, (stride, 1), (0, reach))
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def valid(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(F.relu(self.conv(x.transpose(1, 2))), (1, 2)).transpose(1, 2)
+
+
 class FrameStream:
-    """A `FrameConv`, some frames (1, t, C) at a time."""
+    """A `FrameConv`, some frames (1, t, ...) at a time."""
 
     def __init__(self, module: FrameConv):
         self._module = module
-        weight = module.conv.weight
-        self._buffer = weight.new_zeros(1, module.before, weight.shape[1] * module.conv.groups)
+        self._buffer: Tensor | None = None
 
     def push(self, x: Tensor) -> Tensor:
         """The results that these frames determine."""
         m = self._module
-        self._buffer = torch.cat([self._buffer, x], 1)
+        before = x.new_zeros(1, m.before, *x.shape[2:]) if self._buffer is None else self._buffer
+        self._buffer = torch.cat([before, x], 1)
         count = (self._buffer.shape[1] - m.before - m.after - 1) // m.stride + 1
         if count <= 0:
-            return self._buffer.new_zeros(1, 0, m.conv.out_channels)
-        y = m.conv(self._buffer[:, : (count - 1) * m.stride + m.before + 1 + m.after].transpose(1, 2)).transpose(1, 2)
+            return m.valid(x.new_zeros(1, m.before + 1 + m.after, *x.shape[2:]))[:, :0]
+        y = m.valid(self._buffer[:, : (count - 1) * m.stride + m.before + 1 + m.after])
         self._buffer = self._buffer[:, count * m.stride :]
         return y
 
     def finish(self) -> Tensor:
-        """The results that waited for what follows."""
-        return self.push(self._buffer.new_zeros(1, self._module.after, self._buffer.shape[2]))
+        """The results that waited for what follows, of which there must have been some."""
+        assert self._buffer is not None
+        return self.push(self._buffer.new_zeros(1, self._module.after, *self._buffer.shape[2:]))
 
 
 def disguised(x: Tensor, lengths: Tensor, rng: torch.Generator | None = None) -> Tensor:

@@ -31,7 +31,7 @@ class CTC(nn.Module):
         return self.out(h).log_softmax(-1)
 
     def nll(self, h: Tensor, lengths: Tensor, y: Tensor, said: Tensor) -> Tensor:
-        """-log p in nats (B,) of the symbols y (B, U), `said` (B,) of them, given steps (B, T, H); 0 where the steps are too few."""
+        """-log p in nats (B,) of the symbols y (B, U), `said` (B,) of them, given steps (B, T, H); 0 where those are too few."""
         log_probs = self.log_probs(h).transpose(0, 1)
         return F.ctc_loss(log_probs, y, lengths, said, BLANK, reduction="none", zero_infinity=True)
 

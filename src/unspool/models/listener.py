@@ -8,17 +8,19 @@ from torch import Tensor, nn
 
 from unspool.errors import ConfigError
 from unspool.layers import Recurrent, dropout
-from unspool.layers.frontend import HOP, FrameConv, LogMel, Running, Waves, disguised
+from unspool.layers.frontend import HOP, FrameConv, LogMel, PatchConv, Running, Waves, disguised
 from unspool.sequences import Sequences
 
 __all__ = ["Listener", "ListenerStream"]
 
 STRIDE = 2
-NEAR = 2  # frames on either side that each of the two convolutions sees
+REACH = 2, 1  # frames, and frequencies, on either side that each of the two convolutions sees
+CHANNELS = 16, 32
 
 
 class Listener(nn.Module):
-    """pressure values -> frames -> running normalisation -> two convolutions, the second of stride 2 -> recurrent stack.
+    """pressure values -> frames -> running normalisation -> two convolutions over time and frequency, the second of stride 2 ->
+    recurrent stack.
 
     A step is 20 ms. Bidirectional stacks read whole recordings; one-directional ones can stream, and see `ahead` steps of what
     follows through a convolution of each unit by itself (Deep Speech 2, Amodei et al. 2016). `augment`: frames are disguised while
@@ -29,7 +31,6 @@ class Listener(nn.Module):
         self,
         frames: LogMel | Waves,
         stack: Recurrent,
-        channels: int,
         *,
         ahead: int = 0,
         dropout: float = 0.0,
@@ -38,10 +39,12 @@ class Listener(nn.Module):
         super().__init__()
         self.frames, self.stack, self.dropout, self.augment = frames, stack, dropout, augment
         self.normalise = Running(frames.filters, causal=not stack.bidirectional)
-        self.first = FrameConv(frames.filters, channels, before=NEAR, after=NEAR)
-        self.second = FrameConv(channels, stack.input_size, before=NEAR, after=NEAR, stride=STRIDE)
+        self.first = PatchConv(1, CHANNELS[0], reach=REACH[0])
+        self.second = PatchConv(*CHANNELS, reach=REACH[1], stride=STRIDE)
+        self.project = nn.Linear(CHANNELS[1] * (frames.filters // 4), stack.input_size)
+        nn.init.kaiming_normal_(self.project.weight, nonlinearity="relu")
         size = stack.output_size
-        self.ahead = FrameConv(size, size, before=0, after=ahead, grouped=True) if ahead else None
+        self.ahead = FrameConv(size, before=0, after=ahead) if ahead else None
 
     @property
     def seconds(self) -> float:
@@ -54,7 +57,7 @@ class Listener(nn.Module):
         if self.stack.bidirectional:
             return float("inf")
         steps = self.ahead.after * STRIDE if self.ahead else 0
-        return (steps + 2 * NEAR) * HOP + self.frames.size / self.frames.hop * HOP / 2
+        return (steps + sum(REACH)) * HOP + self.frames.size / self.frames.hop * HOP / 2
 
     def steps(self, values: int) -> int:
         """How many steps so many pressure values give."""
@@ -71,12 +74,16 @@ class Listener(nn.Module):
         x = self.normalise(self.frames(batch.values), lengths)
         if self.augment and self.training:
             x = disguised(x, lengths)
-        x, lengths = self.first(x, lengths)
-        x, lengths = self.second(F.relu(x), lengths)
-        h, _ = self.stack(dropout(F.relu(x), self.dropout, self.training), lengths)
+        x, lengths = self.first(x[:, :, None], lengths)
+        x, lengths = self.second(x, lengths)
+        h, _ = self.stack(dropout(self.seen(x), self.dropout, self.training), lengths)
         if self.ahead:
             h = F.relu(self.ahead(h, lengths)[0])
         return Sequences(dropout(h, self.dropout, self.training), lengths)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Patches (B, T, C, F) to what the stack reads, (B, T, D)."""
+        return F.relu(self.project(x.flatten(2)))
 
     def stream(self) -> ListenerStream:
         """Goes on by pieces of any size, in constant memory; the steps together equal those of the whole recording."""
@@ -114,9 +121,10 @@ class ListenerStream:
         return self._steps(self._values.new_zeros(1, 0, self._listener.frames.filters), True)
 
     def _steps(self, x: Tensor, last: bool) -> Tensor:
+        x = x[:, :, None]
         for conv in self._convs:
             x = torch.cat([conv.push(x), conv.finish()], 1) if last else conv.push(x)
-            x = F.relu(x)
+        x = self._listener.seen(x)
         if x.shape[1]:
             x, self._state = self._listener.stack(x, None, self._state)
         else:

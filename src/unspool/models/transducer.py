@@ -16,7 +16,7 @@ NEVER = -1e30  # finite, so that no gradient is nan
 
 
 class Transducer(nn.Module):
-    """At each step any number of symbols, then nothing, which goes on to the next step; each given the symbols before (Graves 2012).
+    """At each step any number of symbols, then nothing, which leads to the next step; each given those before (Graves 2012).
 
     A prediction network reads the symbols said so far, and a joiner, tanh of a sum, says what comes next at a step.
     """
@@ -52,9 +52,9 @@ class Transducer(nn.Module):
 def transducer_nll(blank: Tensor, emit: Tensor, lengths: Tensor, said: Tensor) -> Tensor:
     """-log of the sum over all ways through a lattice, in nats (B,).
 
-    blank (B, T, U + 1): log p of nothing at step t after u symbols, which leads to step t + 1; emit (B, T, U): log p of symbol u + 1
-    there. A way ends with nothing at the last of `lengths` (B,) steps after the last of `said` (B,) symbols. All places with the same
-    t + u are computed at once, so there are T + U steps.
+    blank (B, T, U + 1): log p of nothing at step t after u symbols, which leads to step t + 1; emit (B, T, U): log p of symbol
+    u + 1 there. A way ends with nothing at the last of `lengths` (B,) steps after the last of `said` (B,) symbols. All places with
+    the same t + u are computed at once, so there are T + U steps.
     """
     B, T, U1 = blank.shape
     diagonals = torch.arange(T + U1 - 1, device=blank.device)[:, None] - torch.arange(U1, device=blank.device)  # t of each n, u

@@ -10,7 +10,7 @@ import numpy as np
 
 from unspool.errors import extra
 
-__all__ = ["Errors", "bootstrap", "equal_error_rate", "word_errors"]
+__all__ = ["Errors", "bootstrap", "equal_error_rate", "matched", "word_errors"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,17 @@ def word_errors(truth: str, answer: str, *, characters: bool = False) -> Errors:
     jiwer: Any = extra("jiwer", "speech")
     found = (jiwer.process_characters if characters else jiwer.process_words)(truth, answer)
     return Errors(count, found.substitutions, found.deletions, found.insertions)
+
+
+def matched(truth: str, answer: str) -> list[bool]:
+    """Of each word of the answer whether it is right, in the alignment of the fewest edits."""
+    right = [False] * len(answer.split())
+    if truth.strip() and right:
+        jiwer: Any = extra("jiwer", "speech")
+        for chunk in jiwer.process_words(truth, answer).alignments[0]:
+            if chunk.type == "equal":
+                right[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return right
 
 
 def bootstrap(errors: Sequence[Errors], seed: int = 0, draws: int = 1000) -> tuple[float, float]:

@@ -38,7 +38,7 @@ def say(word: str, rng: np.random.Generator, pitch: float, size: float) -> np.nd
 
 
 def write(folder: Path, takes: int, seed: int, *, strings: bool = False) -> None:
-    """`takes` recordings of each word, spread over eight speakers of the seed, named {word}_{speaker}_{take}.wav; or so many strings
+    """`takes` recordings of each word, by eight speakers of the seed in turn, named {word}_{speaker}_{take}.wav; or so many strings
     of three to seven words, with a manifest that has their times."""
     soundfile = extra("soundfile", "speech")
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,13 @@ from unspool.errors import DataError
 from unspool.models.recogniser import Recogniser
 from unspool.scoring.ngram import KneserNey
 from unspool.scoring.templates import Templates
+from unspool.sequences import Sequences
 from unspool.tasks.speech_config import SpeechConfig, settle
-from unspool.tasks.speech_data import Heard, Sounds, Utterances, split
-from unspool.tasks.speech_model import SpeechModel, build, calibrated
+from unspool.tasks.speech_data import Heard, Utterances
+from unspool.tasks.speech_model import BEAMS, SpeechModel, build, hints_of
+from unspool.tasks.speech_scores import calibration
+from unspool.tasks.speech_sounds import Sounds, split
+from unspool.tasks.speech_words import Scribe, Word
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import ModelFolder, Options, Progress, pick_device
 from unspool.training.loop import Carry
@@ -112,7 +116,7 @@ class Speech(Task):
         write(train, 24, seed=1)
         write(test, 40, seed=2, strings=True)
         about = (
-            "Synthetic speech: ten made-up words, each a sweep of formants of the project's own, by eight synthetic speakers. It learns "
+            "Synthetic speech: ten made-up words, sweeps of formants of the project's own, by eight synthetic speakers. It learns "
             "from single words and is tested on strings of them, by other speakers."
         )
         return Demonstration([train], [test], {"budget": "50s", "hidden": 64, "embedding": 64}, about)
@@ -179,18 +183,27 @@ class _Job:
             count += int(batch.said.sum())
         return total / count
 
+    def _heard(self) -> Iterator[tuple[str, list[Word], list[float]]]:
+        """Of each utterance of the validation part the truth, the words that are heard, and the log p of each."""
+        hints = hints_of(self.codec)
+        for batch in self.watched.epoch(-1):
+            batch = batch.to(self._device)
+            for h, symbols in zip(self.model(batch.values), Sequences(batch.symbols, batch.said), strict=True):
+                scribe = Scribe(self.model, self.codec, hints, beams=BEAMS, timed=self.watched.strings)
+                scribe.push(h)
+                words = scribe.finish()
+                yield self.codec.decode(symbols.tolist()), words, scribe.raw
+
     def sample(self) -> str:
-        truth, found = next(calibrated(self.model, self.codec, self.watched))[:2]
-        return f"{truth}\n-> {' '.join(w.word for w in found)}"
+        truth, words, _ = next(self._heard())
+        return f"{truth}\n-> {' '.join(w.word for w in words)}"
 
     @torch.inference_mode()
     def calibrate(self, folder: ModelFolder) -> dict[str, Any]:
         """The word error rate of the best model on the validation part, and what its words' log p say about how sure they are."""
-        from unspool.tasks.speech_model import calibration
-
         folder.load_into(self.model)
         self.model.eval()
-        return calibration(list(calibrated(self.model, self.codec, self.watched)))
+        return calibration(list(self._heard()))
 
 
 def _waves(sounds: Sounds, index: int, least: int, model: Recogniser) -> Tensor:

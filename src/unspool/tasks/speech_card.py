@@ -18,8 +18,8 @@ def card(stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     return f"""# A speech recogniser
 
 A {way} {config["cell"].upper()} of {config["layers"]} x {config["hidden"]} on {config["features"]} features ({config["loss"]},
-by {config["unit"]}), made with unspool {stored["versions"]["unspool"]}. It has learned from {data["recordings"]["train"]:,} recordings,
-{data["seconds"] / 60:.1f} minutes at {data["rate"]:,} values a second.{strings} Validation: {data["split"]}.
+by {config["unit"]}), made with unspool {stored["versions"]["unspool"]}. It has learned from {data["recordings"]["train"]:,}
+recordings, {data["seconds"] / 60:.1f} minutes at {data["rate"]:,} values a second.{strings} Validation: {data["split"]}.
 
 | on the validation part | {data["unit"]} |
 |---|---|

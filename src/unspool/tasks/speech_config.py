@@ -14,6 +14,7 @@ __all__ = ["SpeechConfig", "settle"]
 class SpeechConfig(NetworkConfig):
     """How recordings are read, what the network is, and how it is trained. "auto", 0 and None are settled by the data."""
 
+    cell: str = "gru"  # learns faster here than an LSTM: see the log
     hidden: int = 128  # in each direction
     layers: int = 2
     pattern: str | None = None  # what names of files say, as "{text}_{speaker}_{take}"

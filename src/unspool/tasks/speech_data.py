@@ -3,125 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unspool.codecs.audio import AudioFile, faults
-from unspool.codecs.corpus import Corpus
-from unspool.codecs.recordings import Recordings
 from unspool.codecs.transcripts import Transcripts
-from unspool.errors import DataError
 from unspool.models.listener import Listener
 from unspool.sequences import Sequences, batches_by_length
+from unspool.tasks.speech_sounds import Sounds
+from unspool.vocabulary import Vocabulary
 
-__all__ = ["GAP_STEP", "INSIDE", "START", "Heard", "Sound", "Sounds", "Utterances", "compose", "mix", "split"]
+__all__ = ["GAP_STEP", "INSIDE", "START", "Heard", "Utterances", "compose", "faster", "mix"]
 
-SHORTEST = 0.06  # seconds
-LONGEST = 40.0  # seconds of a recording to learn from: longer ones would fill the memory
 STRING = (3, 7)  # recordings of a string
-ALONE = 0.15  # share of strings of one or two
+ALONE = 0.35  # share of strings of one or two
 GAP = 0.3  # seconds at most between two recordings
 SPEED = 0.2  # of recordings in training, the largest log
-NOISY, DECIBELS = 0.6, (3, 30)  # share of recordings, and how much louder they are
+NOISY, DECIBELS = 0.4, (5, 35)  # share of recordings, and how much louder they are
+LOUDNESS = (-40, 0)  # decibels of the loudest value
+FOREIGN = 0.1  # share of recordings that are made into none of the words
 GAP_STEP, START, INSIDE = range(3)  # the marks of steps; inside the first word, the second, ...
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A recording that was read: where its values lie in the store, what is said in it and by whom."""
-
-    start: int
-    stop: int
-    text: str
-    speaker: str
-    path: str
-
-
-class Sounds:
-    """Recordings at one rate, kept on disk as 16-bit values."""
-
-    def __init__(self, recordings: Recordings, rate: int, folder: Path):
-        self.rate, self.skipped = rate, Counter(recordings.skipped)
-        self.places: dict[str, str] = {}  # of each reason the first
-        self.noted: Counter[str] = Counter()
-        self.items: list[Sound] = []
-        folder.mkdir(parents=True, exist_ok=True)
-        self._store = Corpus(folder, "sounds", 1 << 16).write(self._read(recordings))
-        if not self.items:
-            raise DataError(f"none of the recordings can be learned from ({self.report})")
-        self.speakers = {
-            name: [i for i, s in enumerate(self.items) if s.speaker == name] for name in {s.speaker for s in self.items}
-        }
-
-    def _read(self, recordings: Recordings) -> Iterator[np.ndarray]:
-        at = 0
-        for item in recordings.items:
-            try:
-                values = AudioFile(item.path).read(self.rate)
-            except DataError as error:
-                self.skip("recording that cannot be read", f"{item.place}: {error}")
-                continue
-            found = faults(values)
-            if len(values) < SHORTEST * self.rate or len(values) > LONGEST * self.rate:
-                self.skip(
-                    f"recording shorter than {SHORTEST} s or longer than {LONGEST:g} s",
-                    f"{item.place}: {len(values) / self.rate:.2f} s",
-                )
-                continue
-            if "silent" in found:
-                self.skip("silent recording", item.place)
-                continue
-            self.noted.update(found)
-            self.items.append(Sound(at, at + len(values), item.text, item.speaker, str(item.path)))
-            at += len(values)
-            yield np.clip(np.round(values * 32767) + 32768, 0, 65535)
-
-    def skip(self, reason: str, place: str) -> None:
-        self.skipped[reason] += 1
-        self.places.setdefault(reason, place)
-
-    @property
-    def report(self) -> str:
-        seconds = sum(s.stop - s.start for s in self.items) / self.rate
-        parts = [f"{len(self.items):,} recordings, {seconds / 60:.1f} minutes"]
-        parts += [
-            f"skipped, {why}: {n:,}" + (f" (first: {self.places[why]})" if why in self.places else "")
-            for why, n in self.skipped.items()
-        ]
-        return "; ".join(parts + [f"{what}: {n:,}" for what, n in self.noted.items()])
-
-    def values(self, index: int) -> np.ndarray:
-        """Pressure values (N,) float32 of a recording."""
-        item = self.items[index]
-        return ((self._store.read(item.start, item.stop) - 32768) / 32767).astype(np.float32)
-
-
-def split(sounds: Sounds, share: float, seed: int, by: str) -> tuple[list[int], list[int], str]:
-    """Training and validation recordings, and which split was made: whole `speakers`, or `recordings` of every speaker."""
-    rng = np.random.default_rng(seed)
-    names = sorted(name for name in sounds.speakers if name)
-    if by == "auto":
-        by = "speakers" if share * len(names) >= 1 else "recordings"
-    if by == "speakers":
-        if len(names) < 2:
-            raise DataError(
-                "to hold out speakers, at least two must be known; name the speaker's column, or use --split recordings"
-            )
-        held = set(rng.permutation(names)[: max(1, round(share * len(names)))].tolist())
-        chosen = [i for name in held for i in sounds.speakers[name]]
-        how = f"held-out speakers: {', '.join(sorted(held)[:10])}"
-    else:
-        chosen = rng.permutation(len(sounds.items))[: max(1, round(share * len(sounds.items)))].tolist()
-        how = "held-out recordings" + (f" of the same {len(names)} speakers" if names else "; the speakers are not known")
-    inside = set(chosen)
-    return [i for i in range(len(sounds.items)) if i not in inside], sorted(inside), how
 
 
 def compose(
@@ -184,11 +88,19 @@ class Heard(NamedTuple):
         return Heard(self.values.to(device), *(part.to(device) for part in self[1:]))
 
 
+class _Piece(NamedTuple):
+    """What a string is made of: pressure values, symbols, and the mark of the steps inside it."""
+
+    values: np.ndarray
+    ids: list[int]
+    mark: int
+
+
 class Utterances:
     """Recordings (those of `chosen`), or strings of several of one speaker, in batches of about `seconds` of sound.
 
-    In training (epochs from 0) each is played faster or slower, louder or softer, and often with noise: white, coloured, or the babble
-    of other recordings.
+    In training (epochs from 0) each is played faster or slower, louder or softer, and often with noise: white, coloured, or the
+    babble of other recordings.
     """
 
     full = 0
@@ -210,6 +122,7 @@ class Utterances:
         self._ids = {i: codec.encode(sounds.items[i].text) for i in chosen}
         self.chosen = [i for i in chosen if self._fits(i)]
         self._marks = {word: n for n, word in enumerate(words)}
+        self._foreign = strings and codec.unit == "words" and len(codec.vocabulary) > 5
         self.symbols = sum(len(ids) for ids in self._ids.values())
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Heard]:
@@ -255,40 +168,46 @@ class Utterances:
 
     def _utterance(self, group: list[int], rng: np.random.Generator, training: bool) -> tuple[np.ndarray, np.ndarray, Tensor]:
         rate = self.sounds.rate
-        pieces = [self.sounds.values(i) for i in group]
+        pieces = [self._piece(i, rng, training) for i in group]
+        sounds = [piece.values for piece in pieces]
         if training:
             speed = math.exp(rng.uniform(-SPEED, SPEED))
-            pieces = [faster(piece, speed) for piece in pieces]
-        if self.strings:
-            values, times = compose(pieces, rate, rng)
-        else:
-            values, times = pieces[0], []
+            sounds = [faster(values, speed) for values in sounds]
+        values, times = compose(sounds, rate, rng) if self.strings else (sounds[0], [])
         if training:
             values = self._disturbed(values, rng)
-        least = self.listener.frames.size
-        values = np.pad(values, (0, max(0, least - len(values))))
-        ids = [
-            i
-            for piece in group
-            for i in (self._ids[piece] if self.codec.unit == "words" else self._spaced(piece, piece == group[0]))
-        ]
-        return values, np.asarray(ids, np.int64), self._marked(len(values), times, group)
+        values = np.pad(values, (0, max(0, self.listener.frames.size - len(values))))
+        between = [self.codec.space] if self.codec.space >= 0 else []
+        ids = [i for n, piece in enumerate(pieces) for i in (*(between if n else []), *piece.ids)]
+        return values, np.asarray(ids, np.int64), self._marked(len(values), times, [piece.mark for piece in pieces])
 
-    def _spaced(self, piece: int, first: bool) -> np.ndarray:
-        if first or self.codec.space < 0:
-            return self._ids[piece]
-        return np.append(self.codec.space, self._ids[piece])
+    def _piece(self, index: int, rng: np.random.Generator, training: bool) -> _Piece:
+        """A recording; now and then, so that there is something that is none of the words, what is made of it."""
+        text = self.sounds.items[index].text
+        if training and self._foreign and rng.random() < FOREIGN:
+            return _Piece(self._nonword(index, rng), [Vocabulary.unknown], -1)
+        return _Piece(self.sounds.values(index), self._ids[index].tolist(), INSIDE + self._marks.get(text, 0))
 
-    def _marked(self, length: int, times: list[tuple[int, int]], group: list[int]) -> Tensor:
-        """The mark of each step."""
+    def _nonword(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """A recording backwards, or the beginning of it and the end of one of another word."""
+        values = self.sounds.values(index)
+        other = self.chosen[int(rng.integers(len(self.chosen)))]
+        if rng.random() < 0.3 or self.sounds.items[other].text == self.sounds.items[index].text:
+            return values[::-1].copy()
+        end = self.sounds.values(other)
+        end = end * (np.abs(values).max() / max(1e-6, float(np.abs(end).max())))
+        return np.concatenate([values[: int(len(values) * rng.uniform(0.4, 0.6))], end[int(len(end) * rng.uniform(0.4, 0.6)) :]])
+
+    def _marked(self, length: int, times: list[tuple[int, int]], inner: list[int]) -> Tensor:
+        """The mark of each step, of those inside a piece its own."""
         count, rate = self.listener.steps(length), self.sounds.rate
         if not times:
             return torch.full((count,), -1)
         middles = self.listener.middle(0) + np.arange(count) * self.listener.seconds
         marks = np.full(count, GAP_STEP)
-        for (start, stop), piece in zip(times, group, strict=False):
+        for (start, stop), mark in zip(times, inner, strict=True):
             inside = np.flatnonzero((middles >= start / rate) & (middles < stop / rate))
-            marks[inside] = INSIDE + self._marks.get(self.sounds.items[piece].text, 0)
+            marks[inside] = mark
             marks[inside[:1]] = START
         return torch.from_numpy(marks)
 
@@ -296,7 +215,7 @@ class Utterances:
         if rng.random() < NOISY:
             values = mix(values, self._noise(len(values), rng), rng.uniform(*DECIBELS))
         loudest = float(np.abs(values).max())
-        return values * (10 ** (rng.uniform(-25, 0) / 20) / max(loudest, 1e-6))
+        return values * (10 ** (rng.uniform(*LOUDNESS) / 20) / max(loudest, 1e-6))
 
     def _noise(self, length: int, rng: np.random.Generator) -> np.ndarray:
         """A stretch of one of the noises of this epoch."""

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from unspool.codecs import subtitles
-from unspool.codecs.audio import ENDINGS, AudioFile, Resampler, faults
-from unspool.codecs.recordings import Recording, Recordings
+from unspool.codecs.audio import ENDINGS, AudioFile, faults
+from unspool.codecs.recordings import Recordings
 from unspool.codecs.subtitles import Timed
 from unspool.codecs.transcripts import Transcripts, clean
+from unspool.decoding.ctc import greedy
 from unspool.decoding.hints import Hints, Language
 from unspool.errors import ConfigError, DataError
 from unspool.layers import Recurrent
@@ -27,18 +28,17 @@ from unspool.models.listener import Listener
 from unspool.models.recogniser import Recogniser
 from unspool.models.transducer import Transducer
 from unspool.scoring.templates import Templates
-from unspool.scoring.words import Errors, bootstrap, word_errors
-from unspool.sequences import Sequences
+from unspool.scoring.words import word_errors
 from unspool.tasks.speech_config import SpeechConfig
-from unspool.tasks.speech_data import Utterances
+from unspool.tasks.speech_listen import SpeechStream, Watched, listen
+from unspool.tasks.speech_scores import NONE, Row, scores
 from unspool.tasks.speech_words import Scribe, Word
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 
-__all__ = ["SpeechModel", "SpeechStream", "Transcript", "build", "calibrated", "calibration"]
+__all__ = ["BEAMS", "SpeechModel", "Transcript", "build", "hints_of"]
 
 AHEAD = 10  # steps that a streaming model looks ahead
-PIECE, MARGIN = 20.0, 3.0  # seconds that a bidirectional model reads at once of a long recording, and on either side
 BEAMS = 8
 
 
@@ -75,72 +75,9 @@ def build(config: SpeechConfig, rate: int, symbols: int, marks: int, device: tor
         engine=config.engine,
     )
     ahead = AHEAD if config.streaming else 0
-    listener = Listener(frames, stack, config.embedding, ahead=ahead, dropout=config.dropout or 0.0)
+    listener = Listener(frames, stack, ahead=ahead, dropout=config.dropout or 0.0)
     head = CTC(stack.output_size, symbols) if config.loss == "ctc" else Transducer(stack.output_size, symbols)
     return Recogniser(listener, head, marks).to(device)
-
-
-def calibrated(model: Recogniser, codec: Transcripts, feed: Utterances) -> Iterator[tuple[str, list[Word], list[float]]]:
-    """Of each utterance of a feed the truth, the words that are heard, and the log p of each."""
-    hints = hints_of(codec)
-    for batch in feed.epoch(-1):
-        batch = batch.to(next(model.parameters()).device)
-        for h, symbols in zip(model(batch.values), Sequences(batch.symbols, batch.said), strict=True):
-            scribe = Scribe(model, codec, hints, beams=BEAMS, timed=feed.strings)
-            scribe.push(h)
-            words = scribe.finish()
-            yield codec.decode(symbols.tolist()), words, scribe.raw
-
-
-def calibration(found: list[tuple[str, list[Word], list[float]]]) -> dict[str, Any]:
-    """The word error rate, and the slope and offset that turn a word's log p into the log odds that it is right (Platt 1999)."""
-    total, values, right = Errors(0, 0, 0, 0), [], []
-    for truth, words, raw in found:
-        heard = [w.word for w in words]
-        total += word_errors(truth, " ".join(heard))
-        values += raw
-        right += _matched(truth.split(), heard)
-    x, y = torch.tensor(values, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
-    weights = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        logits = weights[0] * x + weights[1]
-        # As if one more word of middling log p had been right, and one wrong: else all being right would mean certainty.
-        nll = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="sum") if len(x) else 0.0 * weights.sum()
-        nll = (
-            nll
-            + torch.nn.functional.softplus(-weights[1])
-            + torch.nn.functional.softplus(weights[0] * -3 + weights[1])
-            + 0.01 * weights[0] ** 2
-        )
-        nll.backward()
-        return nll
-
-    with torch.enable_grad():
-        optimizer.step(loss)  # type: ignore[arg-type]
-    slope, offset = (float(w) for w in weights.detach())
-    return {"validation, word error rate %": 100 * total.rate, "calibration": [max(slope, 0.01), offset]}
-
-
-def _matched(truth: list[str], heard: list[str]) -> list[float]:
-    """For each word heard whether the best alignment pairs it with the same word."""
-    cost = np.zeros((len(truth) + 1, len(heard) + 1))
-    cost[:, 0], cost[0] = np.arange(len(truth) + 1), np.arange(len(heard) + 1)
-    for i, a in enumerate(truth, 1):
-        for j, b in enumerate(heard, 1):
-            cost[i, j] = min(cost[i - 1, j - 1] + (a != b), cost[i - 1, j] + 1, cost[i, j - 1] + 1)
-    right, i, j = [0.0] * len(heard), len(truth), len(heard)
-    while i and j:
-        if cost[i, j] == cost[i - 1, j - 1] + (truth[i - 1] != heard[j - 1]):
-            i, j = i - 1, j - 1
-            right[j] = float(truth[i] == heard[j])
-        elif cost[i, j] == cost[i - 1, j] + 1:
-            i -= 1
-        else:
-            j -= 1
-    return right
 
 
 def hints_of(codec: Transcripts, words: Collection[str] | None = None, language: Language | None = None) -> Hints | None:
@@ -182,7 +119,7 @@ class SpeechModel(Trained):
     ) -> Iterator[Transcript]:
         """What each audio file says; a folder stands for the audio in it.
 
-        `lexicon` (words, or a file of them) closes the vocabulary; `language` is a file of texts, whose word n-grams then count, or a
+        `lexicon` (words, or a file of them) closes the vocabulary; `language` is a file of texts, whose word n-grams count, or a
         model of `unspool train text`. A word less sure than `reject` becomes [?].
         """
         write = self._writer(beams, lexicon, language, reject)
@@ -195,7 +132,7 @@ class SpeechModel(Trained):
         found = []
         for number, values in enumerate(recordings):
             scribe = write()
-            for h in self._listen(iter([values])):
+            for h in listen(self.model.listener, self.rate, iter([values])):
                 scribe.push(h)
             words = scribe.finish()
             found.append(Transcript(str(number), _text(words), words, len(values) / self.rate, faults(values)))
@@ -203,7 +140,7 @@ class SpeechModel(Trained):
 
     def stream(self, rate: int | None = None, **options: Any) -> SpeechStream:
         """Takes sound as it comes, at `rate` values a second (else the model's own); the options of `predict`."""
-        return SpeechStream(self, rate or self.rate, self._writer(**options)())
+        return SpeechStream(self.model.listener, self._writer(**options)(), rate or self.rate, self.rate)
 
     def _writer(
         self,
@@ -246,10 +183,10 @@ class SpeechModel(Trained):
 
     def _transcribe(self, path: Path, scribe: Scribe) -> Transcript:
         """DataError for what is no audio; a file that ends in the middle gives what there was, with a warning."""
-        file, found = AudioFile(path), _Watched()
+        file, found = AudioFile(path), Watched()
         warnings: list[str] = []
         try:
-            for h in self._listen(found.watch(file.blocks(self.rate))):
+            for h in listen(self.model.listener, self.rate, found.watch(file.blocks(self.rate))):
                 scribe.push(h)
         except DataError as error:
             if not found.seconds:
@@ -258,43 +195,12 @@ class SpeechModel(Trained):
         words = scribe.finish()
         return Transcript(str(path), _text(words), words, found.seconds / self.rate, warnings + found.faults)
 
-    @torch.inference_mode()
-    def _listen(self, blocks: Iterator[np.ndarray]) -> Iterator[Tensor]:
-        """Hidden states (t, H) of a recording that comes in blocks."""
-        if self.config.streaming:
-            stream = self.model.listener.stream()
-            for block in blocks:
-                yield stream.push(torch.from_numpy(block))
-            yield stream.finish()
-            return
-        # A long recording is read in pieces that overlap, of each of which the middle counts; a step is a whole number of values.
-        listener = self.model.listener
-        step = listener.frames.hop * 2
-        piece, margin = (round(seconds * self.rate / step) * step for seconds in (PIECE, MARGIN))
-        held, before, ended = np.zeros(0, np.float32), 0, False
-        while not ended:
-            while len(held) < before + piece + margin:
-                block = next(blocks, None)
-                if block is None:
-                    ended = True
-                    break
-                held = np.concatenate([held, block])
-            if len(held) < listener.frames.size:
-                held = np.pad(held, (0, listener.frames.size - len(held)))
-            part = held if ended else held[: before + piece + margin]
-            values = torch.from_numpy(part)[None].to(self.device)
-            h = self.model(Sequences(values, torch.tensor([len(part)], device=self.device))).values[0]
-            yield h[before // step :] if ended else h[before // step : (before + piece) // step]
-            if not ended:
-                held = held[max(0, before + piece - margin) :]
-                before = min(margin, before + piece)
-
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
-        """Word and character error rates with their kinds of errors, by speaker, beside those of the likeliest path and of baselines; the
-        real-time factor; and how far times are off, where a manifest has them (a column `times` of start-end pairs in seconds)."""
+        """Word and character error rates with their kinds of errors, by speaker, beside those of the likeliest path and baselines;
+        the real-time factor; how far times are off, where a manifest has them (a column `times` of start-end pairs in seconds)."""
         recordings = Recordings(data, self.config.pattern)
-        write, plain = self._writer(), self._writer(beams=1)
-        rows: list[_Row] = []
+        write = self._writer()
+        rows: list[Row] = []
         unread: list[str] = []
         busy = 0.0
         for item in recordings.items:
@@ -304,25 +210,31 @@ class SpeechModel(Trained):
                 unread.append(str(error))
                 continue
             began = time.monotonic()
-            states = list(self._listen(iter([values])))
+            states = list(listen(self.model.listener, self.rate, iter([values])))
             scribe = write()
             for h in states:
                 scribe.push(h)
             words = scribe.finish()
             busy += time.monotonic() - began
-            other = plain()
-            for h in states:
-                other.push(h)
-            rows.append(_Row(item, clean(item.text), words, " ".join(w.word for w in other.finish()), len(values) / self.rate))
+            rows.append(Row(item, clean(item.text), words, self._likeliest(torch.cat(states)), len(values) / self.rate))
         if not rows:
             raise DataError(f"none of the recordings can be read: {unread[0] if unread else recordings.paths}")
         answer: dict[str, Any] = {"data": [str(p) for p in data], "recordings": len(rows), "unreadable": unread}
-        answer |= _scores(rows) | {"real-time factor": busy / sum(row.seconds for row in rows)}
+        answer |= scores(rows) | {"real-time factor": busy / sum(row.seconds for row in rows)}
         if self.config.streaming:
             answer["look-ahead, seconds"] = self.model.listener.look_ahead
         return answer | {"baselines": self._baselines(rows)}
 
-    def _baselines(self, rows: list[_Row]) -> dict[str, float]:
+    @torch.inference_mode()
+    def _likeliest(self, h: Tensor) -> str:
+        """The text of the likeliest path alone, or of a transducer's one beam."""
+        if isinstance(self.model.head, CTC):
+            return self.codec.decode(greedy(self.model.head.log_probs(h).cpu().numpy()))
+        scribe = Scribe(self.model, self.codec, None, beams=1)
+        scribe.push(h)
+        return _text(scribe.finish())
+
+    def _baselines(self, rows: list[Row]) -> dict[str, float]:
         frequent = self.stored["data"]["frequent"]
         found = {"most frequent word, word error rate %": 100 * sum((word_errors(r.truth, frequent) for r in rows), NONE).rate}
         tensors = {k: v.numpy() for k, v in self.folder.load_tensors("baseline")[0].items()}
@@ -336,11 +248,12 @@ class SpeechModel(Trained):
 
     def examples(self, seed: int = 0) -> str:
         shown = "\n".join(_shown(t) for t in self.predict([p for p in self.stored["data"]["examples"] if Path(p).exists()]))
-        return f"\n{shown}\n\nNext:\n  unspool train speech RECORDINGS -o MODEL\n  unspool predict {self.folder.path} FILE.wav -o FILE.srt"
+        name = self.folder.path
+        return f"\n{shown}\n\nNext:\n  unspool train speech RECORDINGS -o MODEL\n  unspool predict {name} FILE.wav -o FILE.srt"
 
     def deliver(self, samples: Iterable[Transcript], output: Path | None = None, as_json: bool = False) -> str:
-        """The transcripts as lines, or JSON lines. An output file is .srt, .vtt (of one recording), .json (one object a line) or, with
-        any other ending, one text a line."""
+        """The transcripts as lines, or JSON lines. An output file is .srt, .vtt (of one recording), .json (one object a line) or,
+        with any other ending, one text a line."""
         if output is None:
             return "\n".join(json.dumps(t.to_json(), ensure_ascii=False) if as_json else _shown(t) for t in samples)
         kind = output.suffix.lower()
@@ -360,113 +273,6 @@ class SpeechModel(Trained):
             raise DataError(f"cannot write {output}: {error.strerror}") from error
         odd = sum(bool(t.warnings) for t in found)
         return f"{len(found):,} transcripts are in {output}" + (f"; {odd:,} recordings have warnings (see --json)" if odd else "")
-
-
-NONE = Errors(0, 0, 0, 0)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A recording that was evaluated."""
-
-    item: Recording
-    truth: str
-    words: list[Word]
-    greedy: str
-    seconds: float
-
-    @property
-    def answer(self) -> str:
-        return " ".join(w.word for w in self.words)
-
-
-class _Watched:
-    """Looks at a recording while it passes."""
-
-    def __init__(self) -> None:
-        self.seconds = 0
-        self._seen: list[list[str]] = []
-
-    def watch(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        for block in blocks:
-            self.seconds += len(block)
-            if len(block):
-                self._seen.append(faults(block))
-            yield block
-
-    @property
-    def faults(self) -> list[str]:
-        """What all blocks have, and what any has where one is enough."""
-        if self._seen and all("silent" in seen for seen in self._seen):
-            return ["silent: there is nothing to hear"]
-        return ["clipped: too loud for its format, so words may be missed"] if any("clipped" in seen for seen in self._seen) else []
-
-
-class SpeechStream:
-    """Sound as it comes, to words; made by `SpeechModel.stream`. When it ends, the words are those of the whole recording."""
-
-    def __init__(self, model: SpeechModel, rate: int, scribe: Scribe):
-        self._listener, self._scribe, self._resampler = model.model.listener.stream(), scribe, Resampler(rate, model.rate)
-        self._least = model.model.listener.frames.size
-        self._read = 0
-
-    def push(self, values: np.ndarray) -> str:
-        """The next pressure values (n,), from -1 to 1, to what is written so far, whose end may yet change."""
-        values = self._resampler.push(np.asarray(values, np.float32))
-        self._read += len(values)
-        self._scribe.push(self._listener.push(torch.from_numpy(values)))
-        return self._scribe.partial
-
-    @property
-    def words(self) -> list[Word]:
-        """The words that are final."""
-        return self._scribe.words
-
-    def finish(self) -> list[Word]:
-        """All words."""
-        values = self._resampler.finish()
-        padded = np.pad(values, (0, max(0, self._least - self._read - len(values))))
-        self._scribe.push(self._listener.push(torch.from_numpy(padded.astype(np.float32))))
-        self._scribe.push(self._listener.finish())
-        return self._scribe.finish()
-
-
-def _scores(rows: list[_Row]) -> dict[str, Any]:
-    errors = [word_errors(row.truth, row.answer) for row in rows]
-    total = sum(errors, NONE)
-    letters = sum((word_errors(row.truth, row.answer, characters=True) for row in rows), NONE)
-    low, high = bootstrap(errors)
-    answer: dict[str, Any] = {
-        "words": total.words,
-        "word error rate %": 100 * total.rate,
-        "95 % interval": [round(100 * low, 2), round(100 * high, 2)],
-        "substitutions": total.substitutions,
-        "deletions": total.deletions,
-        "insertions": total.insertions,
-        "character error rate %": 100 * letters.rate,
-        "likeliest path, word error rate %": 100 * sum((word_errors(row.truth, row.greedy) for row in rows), NONE).rate,
-        "recordings right %": 100 * float(np.mean([e.wrong == 0 for e in errors])),
-    }
-    speakers = sorted({row.item.speaker for row in rows})
-    if len(speakers) > 1:
-        answer["word error rate % by speaker"] = {
-            name or "unknown": _interval([e for e, row in zip(errors, rows, strict=True) if row.item.speaker == name])
-            for name in speakers
-        }
-    off = [abs(a - b) for row in rows for pair in _paired(row) for a, b in zip(*pair, strict=True)]
-    return answer | ({"word times off, ms": 1000 * float(np.mean(off))} if off else {})
-
-
-def _paired(row: _Row) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    """The true and the found times of words, where all words are right."""
-    if row.item.times and row.answer == row.truth and len(row.item.times) == len(row.words):
-        yield from ((time, (word.start, word.end)) for time, word in zip(row.item.times, row.words, strict=True))
-
-
-def _interval(errors: list[Errors]) -> str:
-    low, high = bootstrap(errors)
-    total = sum(errors, NONE)
-    return f"{100 * total.rate:.2f} ({100 * low:.2f} to {100 * high:.2f}), {total.words:,} words"
 
 
 def _files(inputs: Iterable[str | Path]) -> Iterator[Path]:

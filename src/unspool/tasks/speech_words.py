@@ -120,7 +120,7 @@ class Scribe:
             self.raw += raw
         self._first += self._steps
         self._h, self._log_probs, self._steps, self._silent = [], [], 0, 0
-        self._search.reset(hint if words else None)
+        self._search.reset(hint)
 
     def _word(self, word: str, start: int, stop: int, raw: float) -> Word:
         slope, offset = self.calibration
@@ -133,9 +133,8 @@ class Scribe:
         """The steps (start, stop) of words that are said at these spans."""
         if not self.timed:
             return spans
-        marks = self.model.marks(h).log_softmax(1)
-        inside = marks[:, INSIDE:].logsumexp(1)
-        return borders(*(part.double().cpu().numpy() for part in (marks[:, GAP_STEP], marks[:, START], inside)), spans)
+        marks = self.model.marks(h).log_softmax(1).double().cpu()
+        return borders(marks[:, GAP_STEP].numpy(), marks[:, START].numpy(), marks[:, INSIDE:].logsumexp(1).numpy(), spans)
 
     def _confidence(self, log_probs: Tensor, words: list[list[int]], times: list[tuple[int, int]]) -> list[float]:
         """log p of each word, in the part of the recording that reaches half-way to its neighbours."""
@@ -153,8 +152,8 @@ class Scribe:
 
 
 def borders(gap: np.ndarray, start: np.ndarray, inside: np.ndarray, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Where words begin and end, (first, stop) of each: the likeliest steps, given log p (T,) of each step being a gap, the start of
-    a word or inside one, where each word covers the middle of its span."""
+    """Where words begin and end, (first, stop) of each: the likeliest steps, given log p (T,) of each being a gap, the start of a
+    word or inside one, where each word covers the middle of its span."""
     T = len(gap)
     middles = [min(T - 1, (a + b) // 2) for a, b in spans]
     silent, loud = (np.concatenate([[0.0], np.cumsum(part)]) for part in (gap, inside))

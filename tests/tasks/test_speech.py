@@ -1,0 +1,323 @@
+import csv
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import unspool
+from unspool.codecs.audio import AudioFile
+from unspool.codecs.recordings import Recordings
+from unspool.errors import ConfigError, DataError, ModelError
+from unspool.tasks.formants import RATE, WORDS, say, write
+from unspool.tasks.speech_data import compose, faster, mix
+from unspool.tasks.speech_listen import listen
+from unspool.tasks.speech_sounds import Sounds, split
+from unspool.tasks.speech_words import borders
+
+soundfile = pytest.importorskip("soundfile")
+SMALL = {"hidden": 32, "embedding": 32, "batch": 4, "progress": "silent", "strings": True}
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words") / "takes"
+    write(folder, 16, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def strings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("strings") / "strings"
+    write(folder, 12, seed=1, strings=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(words, tmp_path_factory):
+    torch.manual_seed(0)
+    return unspool.train("speech", words, tmp_path_factory.mktemp("models") / "m", epochs=20, learning_rate=6e-3, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def live(words, tmp_path_factory):
+    return unspool.train("speech", words, tmp_path_factory.mktemp("models") / "live", epochs=3, streaming=True, **SMALL)
+
+
+def test_a_short_training_beats_its_baselines(model, strings):
+    found = model.evaluate([strings])
+    assert found["word error rate %"] < 40 < found["baselines"]["most frequent word, word error rate %"]
+    with (strings / "manifest.csv").open() as file:
+        assert found["words"] == sum(len(row["text"].split()) for row in csv.DictReader(file))
+    assert found["word times off, ms"] < 120
+    assert set(found["word error rate % by speaker"]) == {f"s{n}" for n in range(8)}
+    assert model.metrics["validation, word error rate %"] < 40
+    single = model.evaluate([model.stored["data"]["files"][0]])
+    assert single["baselines"]["nearest recording (DTW), word error rate %"] < 50
+
+
+def test_words_come_with_times_and_confidence(model, strings, tmp_path):
+    found = next(iter(model.predict([strings / "0.wav"])))
+    assert found.text.split() == [w.word for w in found.words]
+    assert all(0 <= w.start < w.end <= found.seconds + 0.02 and 0 <= w.confidence <= 1 for w in found.words)
+    assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(found.words))
+    message = model.deliver([found], tmp_path / "a.srt")
+    assert "1 transcripts are in" in message
+    assert "-->" in (tmp_path / "a.srt").read_text()
+    model.deliver([found], tmp_path / "a.vtt")
+    assert (tmp_path / "a.vtt").read_text().startswith("WEBVTT")
+    model.deliver([found], tmp_path / "a.json")
+    read = json.loads((tmp_path / "a.json").read_text())
+    assert read["text"] == found.text
+    assert set(read["words"][0]) == {"word", "start", "end", "confidence"}
+    model.deliver([found], tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == found.text + "\n"
+    with pytest.raises(ConfigError, match="the subtitles of one recording, not of 2"):
+        model.deliver([found, found], tmp_path / "b.srt")
+
+
+def test_what_is_less_sure_than_asked_is_no_word(model, strings):
+    every = [w for t in model.predict([strings]) for w in t.words]
+    middle = float(np.median([w.confidence for w in every]))
+    found = [w for t in model.predict([strings], reject=middle) for w in t.words]
+    assert {w.word for w in found if w.confidence < middle} == {"[?]"}
+    assert {w.heard for w in found if w.confidence < middle} <= set(WORDS)
+    assert all(w.word != "[?]" for w in found if w.confidence >= middle)
+
+
+def test_a_lexicon_closes_the_vocabulary(model, strings, tmp_path):
+    (tmp_path / "words.txt").write_text("ai\nouo\nsomething else\n")
+    found = {w.word for t in model.predict([strings], lexicon=tmp_path / "words.txt") for w in t.words}
+    assert found <= {"ai", "ouo"}
+    with pytest.raises(DataError, match="no word that this model can write: it writes words"):
+        next(iter(model.predict([strings], lexicon=["something"])))
+
+
+def test_texts_tell_which_words_follow(model, strings, tmp_path):
+    (tmp_path / "texts.txt").write_text("ai ia ue\n" * 50)
+    assert [t.text for t in model.predict([strings / "0.wav"], language=tmp_path / "texts.txt")]
+
+
+def test_the_same_recording_at_another_rate_in_stereo(model, strings, tmp_path):
+    values = AudioFile(strings / "1.wav").read(RATE)
+    from scipy.signal import resample_poly
+
+    louder = resample_poly(values, 6, 1)
+    soundfile.write(tmp_path / "a.flac", np.stack([louder, louder], 1) * 0.9, 48000)
+    a, b = model.predict([strings / "1.wav", tmp_path / "a.flac"])
+    assert a.text == b.text
+
+
+@pytest.mark.parametrize("size", [1, 801, 4000])
+def test_a_stream_gives_what_the_whole_recording_gives(live, strings, size):
+    for name in ("0.wav", "1.wav"):
+        whole = next(iter(live.predict([strings / name])))
+        values = AudioFile(strings / name).read(RATE)
+        values = values[:6000] if size == 1 else values
+        whole = live.transcribe([values])[0]
+        stream, partial = live.stream(), []
+        for at in range(0, len(values), size):
+            partial.append(stream.push(values[at : at + size]))
+        words = stream.finish()
+        assert [w.word for w in words] == [w.word for w in whole.words]
+        assert [(w.start, w.end) for w in words] == [(w.start, w.end) for w in whole.words]
+        np.testing.assert_allclose([w.confidence for w in words], [w.confidence for w in whole.words], atol=1e-4)
+        assert partial[0] == "" or size > 801
+
+
+def test_a_stream_of_another_rate(live, strings):
+    from scipy.signal import resample_poly
+
+    values = AudioFile(strings / "0.wav").read(RATE)
+    stream = live.stream(rate=16000)
+    stream.push(resample_poly(values, 2, 1))
+    assert len(stream.finish()) == len(live.transcribe([values])[0].words)
+
+
+def test_a_streaming_model_says_how_far_it_looks_ahead(live, strings):
+    found = live.evaluate([strings])
+    assert 0 < found["look-ahead, seconds"] <= 0.3
+    assert found["real-time factor"] > 0
+
+
+def test_a_bidirectional_model_refuses_to_stream(model):
+    with pytest.raises(ConfigError, match="train with --streaming"):
+        model.stream()
+
+
+def test_a_long_recording_is_heard_in_pieces(model, strings):
+    """Pieces of 20 seconds with margins give nearly what each string gives alone."""
+    parts = [AudioFile(strings / f"{n}.wav").read(RATE) for n in range(12)]
+    silence = np.random.default_rng(0).standard_normal(RATE * 2).astype(np.float32) * 0.002
+    values = np.concatenate([p for part in parts for p in (part, silence)])
+    assert len(values) > 45 * RATE
+    alone = " ".join(t.text for t in model.transcribe(parts)).split()
+    found = model.transcribe([values])[0]
+    same = sum(a == b for a, b in zip(alone, [w.word for w in found.words], strict=False))
+    assert same >= 0.8 * len(alone)
+    assert sum(len(h) for h in listen(model.model.listener, RATE, iter([values]))) == model.model.listener.steps(len(values))
+    assert found.words[-1].end <= len(values) / RATE
+
+
+def test_odd_recordings_have_a_sentence_each(model, tmp_path):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8000), RATE)
+    soundfile.write(tmp_path / "one.wav", np.array([0.5]), RATE)
+    loud = np.clip(say("ai", np.random.default_rng(0), 120, 1) * 30, -1, 1)
+    soundfile.write(tmp_path / "loud.wav", loud, RATE)
+    whole = np.tile(say("ouo", np.random.default_rng(0), 120, 1), 20)
+    soundfile.write(tmp_path / "whole.flac", whole, RATE)
+    (tmp_path / "cut.flac").write_bytes((tmp_path / "whole.flac").read_bytes()[:20000])
+    found = {t.path.rsplit("/", 1)[-1]: t for t in model.predict([tmp_path])}
+    assert found["silent.wav"].warnings == ["silent: there is nothing to hear"]
+    assert found["one.wav"].words == []
+    assert "clipped" in found["loud.wav"].warnings[0]
+    assert "cut.flac is" in found["cut.flac"].warnings[0]
+    assert found["whole.flac"].warnings == []
+
+
+def test_rows_that_cannot_be_learned_from_are_reported(words, tmp_path):
+    rows = [(file, file.stem.split("_")[0]) for file in sorted(words.glob("*.wav"))[:30]]
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8000), RATE)
+    soundfile.write(tmp_path / "short.wav", np.array([0.5]), RATE)
+    values = say("ai", np.random.default_rng(0), 120, 1)
+    values[5] = np.nan
+    soundfile.write(tmp_path / "nan.wav", values, RATE, subtype="FLOAT")
+    rows += [("silent.wav", "ai"), ("short.wav", "ai"), ("nan.wav", "ai"), ("missing.wav", "ai")]
+    with (tmp_path / "m.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("audio", "text"), *rows])
+    sounds = Sounds(Recordings([tmp_path / "m.csv"]), RATE, tmp_path / "store")
+    assert len(sounds.items) == 30
+    assert sum(sounds.skipped.values()) == 4
+    report = sounds.report
+    for part in ("silent recording: 1", "recording shorter than 0.06 s", "recording that cannot be read: 2", "m.csv, line 34"):
+        assert part in report
+    model = unspool.train("speech", tmp_path / "m.csv", tmp_path / "model", epochs=1, **SMALL)
+    assert model.stored["data"]["skipped"]["silent recording"] == 1
+
+
+def test_too_few_recordings_are_refused(words, tmp_path):
+    with (tmp_path / "m.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("audio", "text"), *((f, "ai") for f in sorted(words.glob("*.wav"))[:5])])
+    with pytest.raises(DataError, match="only 4 recordings to learn from"):
+        unspool.train("speech", tmp_path / "m.csv", tmp_path / "model", epochs=1, **SMALL)
+
+
+def test_characters_and_a_transducer(words, strings, tmp_path):
+    options = {**SMALL, "unit": "characters", "loss": "transducer"}
+    model = unspool.train("speech", words, tmp_path / "model", epochs=2, **options)
+    found = list(model.predict([strings / "0.wav"], lexicon=list(WORDS)))
+    assert all(w.word in WORDS and w.start <= w.end for w in found[0].words)
+    assert model.metrics["validation, nats per character"] < model.metrics["baselines"]["unigram"] * 2
+
+
+def test_speakers_are_held_out_where_there_are_enough(words, tmp_path):
+    sounds = Sounds(Recordings([words]), RATE, tmp_path)
+    train, held, how = split(sounds, 0.2, 0, "auto")
+    assert how.startswith("held-out speakers: ")
+    assert not {sounds.items[i].speaker for i in train} & {sounds.items[i].speaker for i in held}
+    train, held, how = split(sounds, 0.1, 0, "auto")
+    assert how == "held-out recordings of the same 8 speakers"
+    assert len(held) == 16
+    assert not set(train) & set(held)
+
+
+def test_a_string_has_its_words_where_it_says():
+    rng = np.random.default_rng(0)
+    hush = (rng.standard_normal(400) * 0.002).astype(np.float32)
+    parts = [np.concatenate([hush, say(word, rng, 120, 1), hush]) for word in ("ai", "ouo")]
+    values, times = compose(parts, RATE, rng)
+    for part, (start, stop) in zip(parts, times, strict=True):
+        np.testing.assert_array_equal(values[start:stop], part)
+    gaps = np.concatenate([values[: times[0][0]], values[times[0][1] : times[1][0]], values[times[1][1] :]])
+    assert len(gaps) <= 3 * 0.3 * RATE
+    assert 0 < np.abs(gaps).max() < 0.1 * np.abs(values).max()
+
+
+def test_noise_is_as_loud_as_asked():
+    rng = np.random.default_rng(0)
+    values, noise = rng.standard_normal(8000) * 0.1, rng.standard_normal(8000)
+    added = mix(values, noise, 10) - values
+    assert 10 * np.log10(np.square(values).mean() / np.square(added).mean()) == pytest.approx(10, abs=0.1)
+
+
+def test_faster_is_shorter_and_higher():
+    tone = np.sin(2 * np.pi * 400 * np.arange(8000) / 8000).astype(np.float32)
+    found = faster(tone, 1.25)
+    assert len(found) == pytest.approx(6400, abs=2)
+    assert int(np.abs(np.fft.rfft(found[:4000])).argmax()) * 2 == pytest.approx(500, abs=4)
+
+
+def test_borders_are_the_likeliest():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        marks = np.log(rng.dirichlet([1, 1, 1], 9))
+        gap, start, inside = marks.T
+        spans = [(1, 3), (5, 6)]
+        middles = [2, 5]
+
+        def score(words, gap=gap, start=start, inside=inside):
+            total = gap.copy()
+            for first, stop in words:
+                total[first:stop] = inside[first:stop]
+                total[first] = start[first]
+            return total.sum()
+
+        ways = (
+            ((a, b), (c, d))
+            for a, b, c, d in itertools.product(range(10), repeat=4)
+            if a <= middles[0] < b <= c <= middles[1] < d <= 9
+        )
+        best = max(ways, key=score)
+        assert score(borders(gap, start, inside, spans)) == pytest.approx(score(best))
+
+
+def test_a_swapped_file_is_refused(model, tmp_path):
+    model.save(tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "config.json").read_text())
+    config["config"]["hidden"] = 16
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError):
+        unspool.load(tmp_path / "copy")
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "unspool", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def test_the_command_line(model, strings, tmp_path):
+    done = run("predict", model.folder.path, strings / "0.wav", "-o", "a.srt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.srt").exists()
+    (tmp_path / "no.wav").write_text("nothing")
+    for arguments, message in [
+        (("predict", model.folder.path, "no.wav"), "no.wav is no audio that can be read"),
+        (("predict", model.folder.path, "gone.wav"), "there is no audio file gone.wav"),
+        (("predict", model.folder.path, strings / "0.wav", "--reject", "2"), "reject is a confidence from 0 to 1"),
+        (("train", "speech", "no.wav", "-o", "m"), "holds no recording with a text"),
+    ]:
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.data
+def test_real_recordings_are_read(real_data, live):
+    found = Recordings([real_data / "speech/pocketsphinx/librivox"])
+    assert len(found.items) == 5
+    assert found.items[0].text.startswith("and mister john dashwood")
+    assert AudioFile(real_data / "speech/whisper_jfk/jfk.flac").seconds == pytest.approx(11.0, abs=0.01)
+    heard = next(iter(live.predict([real_data / "speech/whisper_jfk/jfk.flac"])))
+    assert heard.seconds == pytest.approx(11.0, abs=0.01)
+
+
+@pytest.mark.data
+def test_digits_are_named_by_their_files(real_data):
+    found = Recordings([real_data / "speech/fsdd/recordings"])
+    assert len(found.items) == 2000
+    assert {r.speaker for r in found.items} == {"george", "jackson", "nicolas", "theo"}
