@@ -143,8 +143,8 @@ class RunningStream:
 
 
 class FrameConv(nn.Module):
-    """A convolution over time, (B, T, C) to (B, T', C), of each channel by itself, that sees `before` frames before each and `after`
-    frames after it. With a stride s, T' = (T - 1) // s + 1: every s-th frame has a result."""
+    """A convolution over time, (B, T, C) to (B, T', C), of each channel by itself, that sees `before` frames before each and
+    `after` frames after it. With a stride s, T' = (T - 1) // s + 1: every s-th frame has a result."""
 
     def __init__(self, channels: int, *, before: int, after: int, stride: int = 1):
         super().__init__()

@@ -18,13 +18,15 @@ from unspool.errors import DataError
 from unspool.models.recogniser import Recogniser
 from unspool.scoring.ngram import KneserNey
 from unspool.scoring.templates import Templates
+from unspool.scoring.typical import Typical
+from unspool.scoring.words import word_errors
 from unspool.sequences import Sequences
 from unspool.tasks.speech_config import SpeechConfig, settle
-from unspool.tasks.speech_data import Heard, Utterances
+from unspool.tasks.speech_data import INSIDE, START, Heard, Utterances
 from unspool.tasks.speech_model import BEAMS, SpeechModel, build, hints_of
-from unspool.tasks.speech_scores import calibration
+from unspool.tasks.speech_scores import NONE, calibrated
 from unspool.tasks.speech_sounds import Sounds, split
-from unspool.tasks.speech_words import Scribe, Word
+from unspool.tasks.speech_words import Evidence, Judge, Scribe, Word
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import ModelFolder, Options, Progress, pick_device
 from unspool.training.loop import Carry
@@ -36,6 +38,8 @@ MOST_RATE = 16_000
 MOST_WORDS = 200  # that marks tell apart
 MOST_LEARNED = 300  # recordings that the frames' mean is taken of
 MOST_TEMPLATES = 1000
+VALIDATED = (-1, -2, -3)  # epochs: the same recordings in other strings
+STRANGE = 0.25  # share of words that are none of those known where confidence is learned
 
 
 class Speech(Task):
@@ -145,6 +149,7 @@ class _Job:
         strings, seconds, seed = bool(config.strings), float(config.batch), config.seed
         self.feed: Any = Utterances(*train, codec, model.listener, words, strings=strings, seconds=seconds, seed=seed)
         self.watched = Utterances(*held, codec, model.listener, words, strings=strings, seconds=60.0, seed=seed)
+        self._strange = Utterances(*held, codec, model.listener, words, strings=strings, seconds=60.0, seed=seed, foreign=STRANGE)
         if not self.feed.chosen or not self.watched.chosen:
             raise DataError(f"no recording is long enough for its transcript ({train[0].report})")
         self.unit = f"nats per {codec.unit.removesuffix('s')}"
@@ -177,33 +182,58 @@ class _Job:
 
     def validate(self) -> float:
         total = count = 0.0
-        for batch in self.watched.epoch(-1):
+        for batch in (batch for number in VALIDATED for batch in self.watched.epoch(number)):
             batch = batch.to(self._device)
             total += float(self.model.loss(batch.values, batch.symbols, batch.said, batch.marks)[0].sum())
             count += int(batch.said.sum())
         return total / count
 
-    def _heard(self) -> Iterator[tuple[str, list[Word], list[float]]]:
-        """Of each utterance of the validation part the truth, the words that are heard, and the log p of each."""
+    def _heard(self, feed: Utterances, judge: Judge | None = None) -> Iterator[tuple[str, list[Word], list[Evidence]]]:
+        """Of each utterance the truth, the words that are heard, and the evidence for each."""
         hints = hints_of(self.codec)
-        for batch in self.watched.epoch(-1):
+        for batch in feed.epoch(-1):
             batch = batch.to(self._device)
             for h, symbols in zip(self.model(batch.values), Sequences(batch.symbols, batch.said), strict=True):
-                scribe = Scribe(self.model, self.codec, hints, beams=BEAMS, timed=self.watched.strings)
+                scribe = Scribe(self.model, self.codec, hints, beams=BEAMS, judge=judge, timed=feed.strings)
                 scribe.push(h)
                 words = scribe.finish()
-                yield self.codec.decode(symbols.tolist()), words, scribe.raw
+                yield self.codec.decode(symbols.tolist()), words, scribe.evidence
 
     def sample(self) -> str:
-        truth, words, _ = next(self._heard())
+        truth, words, _ = next(self._heard(self.watched))
         return f"{truth}\n-> {' '.join(w.word for w in words)}"
 
     @torch.inference_mode()
     def calibrate(self, folder: ModelFolder) -> dict[str, Any]:
-        """The word error rate of the best model on the validation part, and what its words' log p say about how sure they are."""
+        """The word error rate of the best model on the validation part; and how sure a word's evidence makes one, learned from that
+        part where some words are none of those known."""
         folder.load_into(self.model)
         self.model.eval()
-        return calibration(list(self._heard()))
+        found = list(self._heard(self.watched))
+        errors = sum((word_errors(truth, " ".join(w.word for w in words)) for truth, words, _ in found), NONE)
+        typical = self._typical() if self.config.strings and self.codec.unit == "words" else None
+        folder.save_tensors("words", {k: torch.from_numpy(v) for k, v in (typical.arrays() if typical else {}).items()})
+        judged = list(self._heard(self._strange, Judge(typical=typical)))
+        return {"validation, word error rate %": 100 * errors.rate, **calibrated(judged)}
+
+    def _typical(self) -> Typical:
+        """Where the states of each word lie, in strings of the training part and alone."""
+        vectors, classes = [], []
+        alone = Utterances(self.feed.sounds, self.feed.chosen, self.codec, self.model.listener, strings=False, seconds=60.0)
+        for batch in alone.epoch(-1):
+            batch = batch.to(self._device)
+            vectors += [h.mean(0).cpu().numpy() for h in self.model(batch.values)]
+            classes += batch.symbols[:, 0].tolist()
+        for batch in self.feed.epoch(-1):
+            batch = batch.to(self._device)
+            for h, marks, symbols in zip(self.model(batch.values), batch.marks, batch.symbols.tolist(), strict=True):
+                starts = (marks == START).nonzero().flatten().tolist()
+                for start, symbol in zip(starts, symbols, strict=False):
+                    later = (marks[start + 1 :] < INSIDE).nonzero().flatten()
+                    stop = start + 1 + int(later[0]) if len(later) else len(h)
+                    vectors.append(h[start:stop].mean(0).cpu().numpy())
+                    classes.append(symbol)
+        return Typical.fit(np.stack(vectors), np.array(classes), len(self.codec.vocabulary))
 
 
 def _waves(sounds: Sounds, index: int, least: int, model: Recogniser) -> Tensor:

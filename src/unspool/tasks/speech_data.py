@@ -19,31 +19,33 @@ from unspool.vocabulary import Vocabulary
 __all__ = ["GAP_STEP", "INSIDE", "START", "Heard", "Utterances", "compose", "faster", "mix"]
 
 STRING = (3, 7)  # recordings of a string
-ALONE = 0.35  # share of strings of one or two
+ALONE = 0.5  # share of strings of one or two
 GAP = 0.3  # seconds at most between two recordings
+BARE = 0.5  # share of strings, in training, that begin and end with a word: so do recordings that were cut close
 SPEED = 0.2  # of recordings in training, the largest log
 NOISY, DECIBELS = 0.4, (5, 35)  # share of recordings, and how much louder they are
 LOUDNESS = (-40, 0)  # decibels of the loudest value
-FOREIGN = 0.1  # share of recordings that are made into none of the words
+FOREIGN = 0.05  # share of recordings that are made into none of the words
 GAP_STEP, START, INSIDE = range(3)  # the marks of steps; inside the first word, the second, ...
 
 
 def compose(
-    pieces: Sequence[np.ndarray], rate: int, rng: np.random.Generator, gap: float = GAP
+    pieces: Sequence[np.ndarray], rate: int, rng: np.random.Generator, *, bare: bool = False
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Recordings in a row, with random gaps before, between and behind them: values (N,), and where each piece starts and stops.
+    """Recordings in a row, with random gaps before, between and behind them (`bare`: between them alone): values (N,), and where
+    each piece starts and stops.
 
     A gap is filled with noise that has the spectrum of the quietest part of the recording beside it.
     """
     parts: list[np.ndarray] = []
     times: list[tuple[int, int]] = []
     at = 0
-    for piece in pieces:
-        room = _floor(piece, int(rng.uniform(0, gap) * rate), rng)
+    for n, piece in enumerate(pieces):
+        room = _floor(piece, 0 if bare and not n else int(rng.uniform(0, GAP) * rate), rng)
         parts += [room, piece]
         times.append((at + len(room), at + len(room) + len(piece)))
         at = times[-1][1]
-    parts.append(_floor(pieces[-1], int(rng.uniform(0, gap) * rate), rng))
+    parts.append(_floor(pieces[-1], 0 if bare else int(rng.uniform(0, GAP) * rate), rng))
     return np.concatenate(parts), times
 
 
@@ -100,7 +102,7 @@ class Utterances:
     """Recordings (those of `chosen`), or strings of several of one speaker, in batches of about `seconds` of sound.
 
     In training (epochs from 0) each is played faster or slower, louder or softer, and often with noise: white, coloured, or the
-    babble of other recordings.
+    babble of other recordings. A share of words, `foreign`, else a twentieth in training, is made into none of the words.
     """
 
     full = 0
@@ -116,17 +118,19 @@ class Utterances:
         strings: bool,
         seconds: float,
         seed: int = 0,
+        foreign: float | None = None,
     ):
         self.sounds, self.codec, self.listener = sounds, codec, listener
         self.strings, self.seconds, self.seed = strings, seconds, seed
         self._ids = {i: codec.encode(sounds.items[i].text) for i in chosen}
         self.chosen = [i for i in chosen if self._fits(i)]
         self._marks = {word: n for n, word in enumerate(words)}
-        self._foreign = strings and codec.unit == "words" and len(codec.vocabulary) > 5
+        self._foreign = foreign if strings and codec.unit == "words" and len(codec.vocabulary) > 5 else 0.0
         self.symbols = sum(len(ids) for ids in self._ids.values())
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Heard]:
-        rng = np.random.default_rng((self.seed, max(number, 0), int(number < 0)))
+        """The batches of an epoch from the `start`-th on; of a negative number always the same, and nothing is disturbed."""
+        rng = np.random.default_rng((self.seed, abs(number), int(number < 0)))
         groups = self._groups(rng)
         self._noises = self._noises_of(rng) if number >= 0 else []
         lengths = [sum(self.sounds.items[i].stop - self.sounds.items[i].start for i in group) for group in groups]
@@ -173,7 +177,8 @@ class Utterances:
         if training:
             speed = math.exp(rng.uniform(-SPEED, SPEED))
             sounds = [faster(values, speed) for values in sounds]
-        values, times = compose(sounds, rate, rng) if self.strings else (sounds[0], [])
+        bare = training and rng.random() < BARE
+        values, times = compose(sounds, rate, rng, bare=bare) if self.strings else (sounds[0], [])
         if training:
             values = self._disturbed(values, rng)
         values = np.pad(values, (0, max(0, self.listener.frames.size - len(values))))
@@ -184,7 +189,8 @@ class Utterances:
     def _piece(self, index: int, rng: np.random.Generator, training: bool) -> _Piece:
         """A recording; now and then, so that there is something that is none of the words, what is made of it."""
         text = self.sounds.items[index].text
-        if training and self._foreign and rng.random() < FOREIGN:
+        share = FOREIGN * training if self._foreign is None else self._foreign
+        if share and rng.random() < share:
             return _Piece(self._nonword(index, rng), [Vocabulary.unknown], -1)
         return _Piece(self.sounds.values(index), self._ids[index].tolist(), INSIDE + self._marks.get(text, 0))
 

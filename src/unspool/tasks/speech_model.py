@@ -28,11 +28,12 @@ from unspool.models.listener import Listener
 from unspool.models.recogniser import Recogniser
 from unspool.models.transducer import Transducer
 from unspool.scoring.templates import Templates
+from unspool.scoring.typical import Typical
 from unspool.scoring.words import word_errors
 from unspool.tasks.speech_config import SpeechConfig
 from unspool.tasks.speech_listen import SpeechStream, Watched, listen
 from unspool.tasks.speech_scores import NONE, Row, scores
-from unspool.tasks.speech_words import Scribe, Word
+from unspool.tasks.speech_words import Judge, Scribe, Word
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 
@@ -154,9 +155,16 @@ class SpeechModel(Trained):
         if not 0 <= reject <= 1:
             raise ConfigError(f"reject is a confidence from 0 to 1, not {reject}")
         hints = hints_of(self.codec, self._lexicon(lexicon), self._language(language))
-        calibration = tuple(self.metrics.get("calibration", (1.0, 0.0)))
+        judge = self._judge()
         timed = bool(self.config.strings)
-        return lambda: Scribe(self.model, self.codec, hints, beams=beams, calibration=calibration, reject=reject, timed=timed)
+        return lambda: Scribe(self.model, self.codec, hints, beams=beams, judge=judge, reject=reject, timed=timed)
+
+    def _judge(self) -> Judge:
+        if "calibration" not in self.metrics:  # training did not come so far
+            return Judge()
+        tensors = {k: v.numpy() for k, v in self.folder.load_tensors("words")[0].items()}
+        typical = Typical(tensors["means"], tensors["inverse"]) if tensors else None
+        return Judge(*self.metrics["calibration"], typical)
 
     def _lexicon(self, given: str | Path | Collection[str] | None) -> set[str] | None:
         if given is None:

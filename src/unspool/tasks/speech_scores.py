@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from unspool.codecs.recordings import Recording
 from unspool.errors import extra
 from unspool.scoring.words import Errors, bootstrap, matched, word_errors
-from unspool.tasks.speech_words import Word
+from unspool.tasks.speech_words import Evidence, Word
 
-__all__ = ["NONE", "Row", "calibration", "scores"]
+__all__ = ["NONE", "Row", "calibrated", "scores"]
 
 NONE = Errors(0, 0, 0, 0)
 
@@ -72,20 +72,23 @@ def _interval(errors: list[Errors]) -> str:
     return f"{100 * total.rate:.2f} ({100 * low:.2f} to {100 * high:.2f}), {total.words:,} words"
 
 
-def calibration(found: list[tuple[str, list[Word], list[float]]]) -> dict[str, Any]:
-    """The word error rate, and the slope and offset that turn a word's log p into the log odds that it is right (Platt 1999)."""
-    total, values, right = Errors(0, 0, 0, 0), [], []
-    for truth, words, raw in found:
-        heard = [w.word for w in words]
-        total += word_errors(truth, " ".join(heard))
-        values += raw
-        right += matched(truth, " ".join(heard))
-    # As if one word at log p 0 had also been right and one at -3 wrong: else a part without errors would mean certainty.
-    x, y = np.array([*values, 0.0, -3.0]), np.array([*right, 1.0, 0.0])
+def calibrated(found: Sequence[tuple[str, list[Word], list[Evidence]]]) -> dict[str, Any]:
+    """What makes a word's evidence the log odds that it is right (Platt 1999): of utterances the truth, the words heard, and their
+    evidence. Being far off never speaks for a word."""
+    heard = [
+        (evidence, right) for truth, words, known in found for evidence, right in zip(known, _right(truth, words), strict=True)
+    ]
+    # As if one likely word near by had also been right and one far off wrong: else a part without errors would mean certainty.
+    heard += [(Evidence(0.0, 1.0), True), (Evidence(-3.0, 2.0), False)]
+    x, y = np.array([evidence for evidence, _ in heard]), np.array([right for _, right in heard], float)
 
     def loss(weights: np.ndarray) -> float:
-        logits = weights[0] * x + weights[1]
-        return float((np.logaddexp(0, logits) - y * logits).sum() + 0.01 * weights[0] ** 2)
+        logits = x @ weights[:2] + weights[2]
+        return float((np.logaddexp(0, logits) - y * logits).sum() + 0.01 * np.square(weights[:2]).sum())
 
-    slope, offset = extra("scipy.optimize", "speech").minimize(loss, [1.0, 2.0], bounds=[(0.01, None), (None, None)]).x.tolist()
-    return {"validation, word error rate %": 100 * total.rate, "calibration": [slope, offset]}
+    bounds = [(0.01, None), (None, 0.0), (None, None)]
+    return {"calibration": extra("scipy.optimize", "speech").minimize(loss, [1.0, -1.0, 3.0], bounds=bounds).x.tolist()}
+
+
+def _right(truth: str, words: list[Word]) -> list[bool]:
+    return matched(truth, " ".join(w.word for w in words))

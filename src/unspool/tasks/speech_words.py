@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from unspool.decoding.hints import Hints
 from unspool.decoding.transducer import TransducerSearch
 from unspool.models.ctc import BLANK, CTC, align
 from unspool.models.recogniser import Recogniser
+from unspool.scoring.typical import Typical
 from unspool.tasks.speech_data import GAP_STEP, INSIDE, START
 
-__all__ = ["Scribe", "Word", "borders"]
+__all__ = ["Evidence", "Judge", "Scribe", "Word", "borders"]
 
 PAUSE = 1.0  # seconds of silence that end a segment
 LONGEST = 60.0  # seconds of a segment
@@ -39,9 +40,29 @@ class Word:
     heard: str = ""
 
 
+class Evidence(NamedTuple):
+    """What speaks for a word: its log p, and how far its states are from those that this word had in training."""
+
+    log_p: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Judge:
+    """From evidence to the probability that a word is right: a logistic function of both."""
+
+    log_p: float = 1.0
+    distance: float = 0.0
+    offset: float = 0.0
+    typical: Typical | None = None
+
+    def sure(self, evidence: Evidence) -> float:
+        logit = self.log_p * evidence.log_p + self.distance * evidence.distance + self.offset
+        return 1 / (1 + math.exp(-min(50.0, max(-50.0, logit))))
+
+
 class Scribe:
-    """Writes down what one recording says. `calibration` (slope, offset) turns a word's log p into the log odds that it is right;
-    below `reject` it is none of the words that are known."""
+    """Writes down what one recording says. A word of which `judge` is less sure than `reject` is none of those that are known."""
 
     def __init__(
         self,
@@ -50,13 +71,13 @@ class Scribe:
         hints: Hints | None,
         *,
         beams: int = 8,
-        calibration: tuple[float, float] = (1.0, 0.0),
+        judge: Judge | None = None,
         reject: float = 0.0,
         timed: bool = True,
     ):
-        self.model, self.codec, self.calibration, self.reject, self.timed = model, codec, calibration, reject, timed
+        self.model, self.codec, self.judge, self.reject, self.timed = model, codec, judge or Judge(), reject, timed
         self.words: list[Word] = []
-        self.raw: list[float] = []  # the log p of each word
+        self.evidence: list[Evidence] = []  # for each word
         self._search: Any
         if isinstance(model.head, CTC):
             self._search = PrefixSearch(beams, hints)
@@ -112,20 +133,19 @@ class Scribe:
                 log_probs, spans = None, [(step, step + 1) for step in found.steps]
             times = self._times(h, [(spans[a][0], spans[b - 1][1]) for _, a, b in words])
             if log_probs is not None:
-                raw = self._confidence(log_probs, [symbols[a:b] for _, a, b in words], times)
+                log_ps = self._log_ps(log_probs, [symbols[a:b] for _, a, b in words], times)
             else:
-                raw = [float(np.mean(found.log_ps[a:b])) for _, a, b in words]
-            for (word, _, _), (start, stop), value in zip(words, times, raw, strict=True):
-                self.words.append(self._word(word, start + self._first, stop + self._first, value))
-            self.raw += raw
+                log_ps = [float(np.mean(found.log_ps[a:b])) for _, a, b in words]
+            for (word, first, _), (start, stop), log_p in zip(words, times, log_ps, strict=True):
+                evidence = Evidence(log_p, self._distance(h[start:stop], symbols[first]))
+                self.words.append(self._word(word, start + self._first, stop + self._first, evidence))
+                self.evidence.append(evidence)
         self._first += self._steps
         self._h, self._log_probs, self._steps, self._silent = [], [], 0, 0
         self._search.reset(hint)
 
-    def _word(self, word: str, start: int, stop: int, raw: float) -> Word:
-        slope, offset = self.calibration
-        confidence = 1 / (1 + math.exp(-min(50.0, max(-50.0, slope * raw + offset))))
-        listener = self.model.listener
+    def _word(self, word: str, start: int, stop: int, evidence: Evidence) -> Word:
+        confidence, listener = self.judge.sure(evidence), self.model.listener
         begin, end = (max(0.0, round(listener.middle(step - 0.5), 3)) for step in (start, stop))
         return Word(REJECTED, begin, end, confidence, word) if confidence < self.reject else Word(word, begin, end, confidence)
 
@@ -136,7 +156,13 @@ class Scribe:
         marks = self.model.marks(h).log_softmax(1).double().cpu()
         return borders(marks[:, GAP_STEP].numpy(), marks[:, START].numpy(), marks[:, INSIDE:].logsumexp(1).numpy(), spans)
 
-    def _confidence(self, log_probs: Tensor, words: list[list[int]], times: list[tuple[int, int]]) -> list[float]:
+    def _distance(self, h: Tensor, symbol: int) -> float:
+        """Of the mean state of a word's steps (t, H), where words are symbols."""
+        if self.judge.typical is None or not len(h):
+            return 0.0
+        return self.judge.typical.distance(h.mean(0).cpu().numpy(), symbol)
+
+    def _log_ps(self, log_probs: Tensor, words: list[list[int]], times: list[tuple[int, int]]) -> list[float]:
         """log p of each word, in the part of the recording that reaches half-way to its neighbours."""
         T = len(log_probs)
         cuts = [0, *((a[1] + b[0]) // 2 for a, b in pairwise(times)), T]
