@@ -24,6 +24,9 @@ HEADLINES = (
     "sentiment/alexa_reviews",
     "translation/multi30k de→en, test 2016 Flickr",
     "translation/multi30k en→de, test 2016 Flickr",
+    "speech/fsdd strings, official split",
+    "speech/fsdd speakers",
+    "speech/fsdd strings, streaming model, look-ahead ≤ 300 ms",
 )
 
 

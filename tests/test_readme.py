@@ -1,4 +1,4 @@
-"""What the README says is so: its table is that of the records, and its snippets and commands run."""
+"""What the README and the guide say is so: its table is that of the records, and its snippets and commands run."""
 
 import re
 import shlex
@@ -12,10 +12,9 @@ from benchmarks.table import results, updated
 from unspool.tasks import formants, numerals, reviews
 from unspool.tasks.cadences import write
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-COMMANDS = [
-    line.split("  #")[0].strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
-]
+README, GUIDE = ((Path(__file__).parents[1] / name).read_text("utf-8") for name in ("README.md", "docs/guide.md"))
+BLOCKS = re.findall(r"```sh\n(.*?)```", README + GUIDE, re.DOTALL)
+COMMANDS = list(dict.fromkeys(line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()))
 
 
 def test_the_table_is_that_of_the_records():
@@ -43,7 +42,8 @@ def desk(tmp_path_factory):
         formants.write(folder / name, 8, seed=1)
     formants.write(folder / "calls", 3, seed=1, strings=True)
     (folder / "calls" / "0.wav").rename(folder / "call.wav")
-    (folder / "texts.txt").write_text("ai ia ue\nai ouo\n")
+    (folder / "words.txt").write_text("ai\nia\nuau\n")
+    (folder / "texts.txt").write_text("ai ia au\nai uau\n")
     return folder
 
 
@@ -66,7 +66,7 @@ def test_the_commands_run(desk):
 
 
 @pytest.mark.parametrize(
-    "snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["cell", "train", "speech", "layer", "stream"]
+    "snippet", re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL), ids=["cell", "train", "layer", "stream", "speech"]
 )
 def test_the_snippets_run(snippet, desk):
     run([sys.executable, "-c", quick(snippet)], desk)

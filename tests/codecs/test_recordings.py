@@ -59,6 +59,13 @@ def test_names_of_files_that_say_what_is_said(tmp_path):
     assert "{text}_{speaker}_{take}" in found.how[0]
 
 
+def test_files_given_one_by_one_are_read_alike(tmp_path):
+    touch(tmp_path, "seven_anna_1.wav", "one_ben_12.wav")
+    found = Recordings(sorted(tmp_path.iterdir()))
+    assert [r.text for r in found.items] == ["one", "seven"]
+    assert len(found.how) == 1
+
+
 def test_a_pattern_reads_folders_too(tmp_path):
     touch(tmp_path, "yes/3f_nohash_0.wav", "no/a1_nohash_1.wav", "no/readme_5.wav")
     found = Recordings([tmp_path], "{text}/{speaker}_nohash_{take}")

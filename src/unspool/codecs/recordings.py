@@ -48,7 +48,8 @@ class Recordings:
         self.paths, self.pattern, self.skipped = [Path(p) for p in paths], pattern, Counter[str]()
         self.how: list[str] = []
         self._regex = _compiled(pattern) if pattern else None
-        self.items = [item for path in self.paths for item in self._of(path)]
+        alone = [path for path in self.paths if path.is_file() and path.suffix.lower() not in TABLES]
+        self.items = [*self._audio(alone), *(item for path in self.paths if path not in alone for item in self._of(path))]
         if not self.items:
             found = "; ".join(f"{reason}: {count}" for reason, count in self.skipped.items())
             raise DataError(
@@ -62,7 +63,7 @@ class Recordings:
             near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
             raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
         if path.is_file():
-            yield from self._manifest(path) if path.suffix.lower() in TABLES else self._audio([path])
+            yield from self._manifest(path)
             return
         tables = sorted(p for p in path.iterdir() if p.suffix.lower() in TABLES)
         if len(tables) > 1:
@@ -93,7 +94,7 @@ class Recordings:
 
     def _audio(self, files: list[Path]) -> Iterator[Recording]:
         regex = self._regex
-        if regex is None and not any(file.with_suffix(".txt").exists() for file in files):
+        if files and regex is None and not any(file.with_suffix(".txt").exists() for file in files):
             guess = _compiled(GUESS)
             if all(guess.search(file.with_suffix("").as_posix()) for file in files):
                 regex = guess

@@ -50,6 +50,14 @@ class Transcripts:
             self.vocabulary = Vocabulary(sorted(words if self.unit == "words" else set(" ".join(words))))
         return self
 
+    def grown(self, texts: Iterable[str]) -> Transcripts:
+        """A codec that also knows the words or characters of these texts, after its own (subwords spell all texts already)."""
+        if self._bpe is not None:
+            return self
+        other, codec = Transcripts(self.unit).fit(texts), Transcripts(self.unit, self.size)
+        codec.vocabulary = self.vocabulary.grown(other.vocabulary.symbols[4:])
+        return codec
+
     def encode(self, text: str) -> np.ndarray:
         """The ids (T,) of a text; a word or character that was never met is unknown."""
         text = clean(text)

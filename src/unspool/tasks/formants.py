@@ -12,8 +12,8 @@ from unspool.errors import extra
 __all__ = ["RATE", "WORDS", "say", "write"]
 
 RATE = 8000
-VOWELS = {"a": (750, 1200), "e": (500, 1900), "i": (300, 2300), "o": (480, 850), "u": (320, 700)}  # Hz of the first two formants
-WORDS = ("ai", "ia", "ue", "eu", "oi", "io", "aua", "iei", "ouo", "eae")
+VOWELS = {"a": (800, 1250), "i": (290, 2300), "u": (320, 750)}  # Hz of the first two formants
+WORDS = ("ai", "ia", "au", "ua", "iu", "ui", "aia", "iui", "uau", "uiu")
 VOICES = 8  # speakers of a set
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unspool.codecs.audio import AudioFile
 from unspool.codecs.recordings import Recordings
-from unspool.codecs.transcripts import Transcripts
+from unspool.codecs.transcripts import Transcripts, clean
 from unspool.errors import DataError
 from unspool.models.recogniser import Recogniser
 from unspool.scoring.ngram import KneserNey
@@ -36,8 +36,8 @@ __all__ = ["Speech"]
 LEAST = 20  # recordings
 MOST_RATE = 16_000
 MOST_WORDS = 200  # that marks tell apart
-MOST_LEARNED = 300  # recordings that the frames' mean is taken of
-MOST_TEMPLATES = 1000
+MOST_LEARNED = 500  # recordings that the frames' mean and the templates are taken of
+TOGETHER = 60.0  # seconds that are heard at once, beside training
 VALIDATED = (-1, -2, -3)  # epochs: the same recordings in other strings
 STRANGE = 0.25  # share of words that are none of those known where confidence is learned
 
@@ -65,53 +65,32 @@ class Speech(Task):
         stored: Mapping[str, Any] | None = None,
         init: Trained | None = None,
     ) -> Prepared:
-        recordings = Recordings(data, config.pattern)
-        rate = config.rate or _usual_rate(recordings)
-        sounds = Sounds(recordings, rate, scratch / "train")
-        if valid:
-            other = Sounds(Recordings(valid, config.pattern), rate, scratch / "valid")
-            train, held, how = list(range(len(sounds.items))), list(range(len(other.items))), "the validation files given"
-        else:
-            other = sounds
-            train, held, how = split(sounds, config.valid_share, config.seed, config.split)
-        if len(train) < LEAST:
-            raise DataError(
-                f"there are only {len(train)} recordings to learn from ({sounds.report}); training needs at least {LEAST}"
-            )
-        if stored is not None:
-            codec = Transcripts.from_json(stored["codec"])
-        elif isinstance(init, SpeechModel):
-            codec = init.codec
-        else:
-            codec = Transcripts(config.unit, config.subwords).fit(sounds.items[i].text for i in train)
-        single = all(len(sounds.items[i].text.split()) == 1 for i in train)
-        config = settle(config, single=single)
-        words = sorted({sounds.items[i].text for i in train}) if config.strings else []
-        marks = 2 + (len(words) if 0 < len(words) <= MOST_WORDS else 1)
-        progress.say(f"read {'; '.join(recordings.how)}" if recordings.how else f"read {', '.join(map(str, data))}")
-        progress.say(f"{sounds.report}; {rate:,} values a second; validation on {how}")
-        model = build(config, rate, len(codec.vocabulary), marks, pick_device(config.device), config.seed)
-        job = _Job(model, codec, config, (sounds, train), (other, held), words if marks > 3 else [])
+        parts = _Parts(data, valid, config, scratch)
+        texts = [parts.sounds.items[i].text for i in parts.train]
+        codec = _codec(config, texts, stored, init)
+        config = settle(config, single=all(len(text.split()) == 1 for text in texts))
+        words = [*(init.words if isinstance(init, SpeechModel) else ()), *sorted(set(texts))] if config.strings else []
+        words = list(dict.fromkeys(words)) if len(set(words)) <= MOST_WORDS else []
+        progress.say(f"read {parts.how}")
+        model = build(config, parts.rate, len(codec.vocabulary), 2 + max(1, len(words)), pick_device(config.device), config.seed)
+        job = _Job(model, codec, config, parts, words)
         if isinstance(init, SpeechModel):
             init.transfer(model)
+        counts = Counter(word for text in texts for word in clean(text).split())
         facts = {
             "files": [str(p) for p in data],
             "recordings": {"train": len(job.feed.chosen), "validation": len(job.watched.chosen)},
-            "seconds": round(sum(sounds.items[i].stop - sounds.items[i].start for i in train) / rate, 1),
-            "rate": rate,
-            "marks": marks,
-            "words": job.names,
-            "split": how,
+            "seconds": round(parts.sounds.seconds(parts.train), 1),
+            "rate": parts.rate,
+            "words": words,
+            "split": parts.split,
             "unit": job.unit,
-            "skipped": dict(sounds.skipped),
-            "frequent": Counter(w for i in train for w in codec.decode(codec.encode(sounds.items[i].text)).split()).most_common(1)[
-                0
-            ][0],
-            "examples": [other.items[i].path for i in held[:3]],
+            "skipped": dict(parts.sounds.skipped),
+            "frequent": counts.most_common(1)[0][0],
+            "examples": [parts.other.items[i].path for i in parts.held[:3]],
         }
         progress.say(_summary(config, codec, job, model))
-        baseline = job.templates.arrays() if job.templates else {"none": np.zeros(1)}
-        return Prepared(job, config, codec.to_json(), facts, baseline, job.calibrate)
+        return Prepared(job, config, codec.to_json(), facts, job.templates.arrays() if job.templates else {}, job.calibrate)
 
     def demonstration(self, scratch: Path) -> Demonstration:
         from unspool.tasks.formants import write
@@ -131,44 +110,69 @@ class Speech(Task):
         return card(stored, metrics)
 
 
+class _Parts:
+    """The recordings to learn from, `train` of `sounds`, and those that validate, `held` of `other`."""
+
+    def __init__(self, data: Sequence[str | Path], valid: Sequence[str | Path], config: SpeechConfig, scratch: Path):
+        recordings = Recordings(data, config.pattern)
+        self.rate = config.rate or _usual_rate(recordings)
+        self.sounds = self.other = Sounds(recordings, self.rate, scratch / "train")
+        if valid:
+            self.other = Sounds(Recordings(valid, config.pattern), self.rate, scratch / "valid")
+            self.train, self.held = list(range(len(self.sounds.items))), list(range(len(self.other.items)))
+            self.split = "the validation files given"
+        else:
+            self.train, self.held, self.split = split(self.sounds, config.valid_share, config.seed, config.split)
+        report = self.sounds.report
+        if len(self.train) < LEAST:
+            raise DataError(
+                f"there are only {len(self.train)} recordings to learn from ({report}); training needs at least {LEAST}"
+            )
+        where = "; ".join(recordings.how) or ", ".join(map(str, data))
+        self.how = f"{where}: {report}; {self.rate:,} values a second; validation on {self.split}"
+
+
+def _codec(config: SpeechConfig, texts: list[str], stored: Mapping[str, Any] | None, init: Trained | None) -> Transcripts:
+    if stored is not None:
+        return Transcripts.from_json(stored["codec"])
+    return init.codec.grown(texts) if isinstance(init, SpeechModel) else Transcripts(config.unit, config.subwords).fit(texts)
+
+
 class _Job:
     """What the loop trains."""
 
     per_symbol = 1.0
 
-    def __init__(
-        self,
-        model: Recogniser,
-        codec: Transcripts,
-        config: SpeechConfig,
-        train: tuple[Sounds, list[int]],
-        held: tuple[Sounds, list[int]],
-        words: list[str],
-    ):
+    def __init__(self, model: Recogniser, codec: Transcripts, config: SpeechConfig, parts: _Parts, words: list[str]):
         self.model, self.codec, self.config = model, codec, config
-        strings, seconds, seed = bool(config.strings), float(config.batch), config.seed
-        self.feed: Any = Utterances(*train, codec, model.listener, words, strings=strings, seconds=seconds, seed=seed)
-        self.watched = Utterances(*held, codec, model.listener, words, strings=strings, seconds=60.0, seed=seed)
-        self._strange = Utterances(*held, codec, model.listener, words, strings=strings, seconds=60.0, seed=seed, foreign=STRANGE)
+        sounds, rng = parts.sounds, np.random.default_rng(config.seed)
+
+        def feed(sounds: Sounds, chosen: list[int], seconds: float, foreign: float | None = None) -> Utterances:
+            options: dict[str, Any] = {"strings": bool(config.strings), "seed": config.seed, "foreign": foreign}
+            return Utterances(sounds, chosen, codec, model.listener, words, seconds=seconds, **options)
+
+        self.feed: Any = feed(sounds, parts.train, config.batch)
+        self.watched, self._strange = (feed(parts.other, parts.held, TOGETHER, share) for share in (None, STRANGE))
         if not self.feed.chosen or not self.watched.chosen:
-            raise DataError(f"no recording is long enough for its transcript ({train[0].report})")
+            raise DataError(f"no recording is long enough for its transcript ({sounds.report})")
         self.unit = f"nats per {codec.unit.removesuffix('s')}"
-        sounds = train[0]
-        spoken = [codec.encode(sounds.items[i].text) for i in self.feed.chosen]
+        spoken, held = ([codec.encode(part.sounds.items[i].text) for i in part.chosen] for part in (self.feed, self.watched))
         unigram = KneserNey.fit(spoken, 1, len(codec.vocabulary))
-        held_ids = [codec.encode(held[0].items[i].text) for i in self.watched.chosen]
-        self.baselines = {"unigram": -sum(float(unigram.log_probs(ids).sum()) for ids in held_ids) / sum(map(len, held_ids))}
-        frames = model.listener.frames
-        rng = np.random.default_rng(config.seed)
+        self.baselines = {"unigram": -sum(float(unigram.log_probs(ids).sum()) for ids in held) / sum(map(len, held))}
         some = rng.permutation(self.feed.chosen)[:MOST_LEARNED].tolist()
-        with torch.no_grad():
-            model.listener.normalise.learn(torch.cat([frames(_waves(sounds, i, frames.size, model))[0] for i in some]))
-        self.templates, self.names = None, words
-        if words:
-            chosen = rng.permutation(self.feed.chosen)[:MOST_TEMPLATES].tolist()
-            self.templates = Templates.of(
-                ((sounds.values(i), words.index(sounds.items[i].text)) for i in chosen), sounds.rate, words
-            )
+        self._learn_frames(sounds, some)
+        known = {word: n for n, word in enumerate(words)}
+        self.templates = (
+            Templates.of(((sounds.values(i), known[sounds.items[i].text]) for i in some), sounds.rate, words) if words else None
+        )
+
+    @torch.no_grad()
+    def _learn_frames(self, sounds: Sounds, chosen: list[int]) -> None:
+        """What frames are like, before the first step."""
+        frames = self.model.listener.frames
+        waves = (sounds.values(i) for i in chosen)
+        padded = (torch.from_numpy(np.pad(wave, (0, max(0, frames.size - len(wave)))))[None] for wave in waves)
+        self.model.listener.normalise.learn(torch.cat([frames(wave.to(self._device))[0] for wave in padded]))
 
     def loss(self, batch: Heard, carry: Carry) -> tuple[Tensor, int, Carry]:
         batch = batch.to(self._device)
@@ -219,7 +223,7 @@ class _Job:
     def _typical(self) -> Typical:
         """Where the states of each word lie, in strings of the training part and alone."""
         vectors, classes = [], []
-        alone = Utterances(self.feed.sounds, self.feed.chosen, self.codec, self.model.listener, strings=False, seconds=60.0)
+        alone = Utterances(self.feed.sounds, self.feed.chosen, self.codec, self.model.listener, strings=False, seconds=TOGETHER)
         for batch in alone.epoch(-1):
             batch = batch.to(self._device)
             vectors += [h.mean(0).cpu().numpy() for h in self.model(batch.values)]
@@ -234,11 +238,6 @@ class _Job:
                     vectors.append(h[start:stop].mean(0).cpu().numpy())
                     classes.append(symbol)
         return Typical.fit(np.stack(vectors), np.array(classes), len(self.codec.vocabulary))
-
-
-def _waves(sounds: Sounds, index: int, least: int, model: Recogniser) -> Tensor:
-    values = sounds.values(index)
-    return torch.from_numpy(np.pad(values, (0, max(0, least - len(values)))))[None].to(next(model.parameters()).device)
 
 
 def _usual_rate(recordings: Recordings) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.codecs.audio import Resampler, faults
+from unspool.errors import DataError
 from unspool.models.listener import Listener
 from unspool.sequences import Sequences
 from unspool.tasks.speech_words import Scribe, Word
@@ -51,25 +52,26 @@ def listen(listener: Listener, rate: int, blocks: Iterator[np.ndarray]) -> Itera
 
 
 class Watched:
-    """Looks at a recording while it passes."""
+    """Looks at a recording while it passes: how many values there are, and what makes it hard to understand."""
 
     def __init__(self) -> None:
-        self.seconds = 0
-        self._seen: list[list[str]] = []
+        self.values = 0
+        self._clipped, self._silent = False, True
 
     def watch(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         for block in blocks:
-            self.seconds += len(block)
+            self.values += len(block)
             if len(block):
-                self._seen.append(faults(block))
+                found = faults(block)
+                self._clipped, self._silent = self._clipped or "clipped" in found, self._silent and "silent" in found
             yield block
 
     @property
     def faults(self) -> list[str]:
-        """What all blocks have, and what any has where one is enough."""
-        if self._seen and all("silent" in seen for seen in self._seen):
+        """A sentence for silence, or for clipping anywhere."""
+        if self._silent:
             return ["silent: there is nothing to hear"]
-        return ["clipped: too loud for its format, so words may be missed"] if any("clipped" in seen for seen in self._seen) else []
+        return ["clipped: too loud for its format, so words may be missed"] if self._clipped else []
 
 
 class SpeechStream:
@@ -81,8 +83,11 @@ class SpeechStream:
         self._read = 0
 
     def push(self, values: np.ndarray) -> str:
-        """The next pressure values (n,), from -1 to 1, to what is written so far, whose end may yet change."""
-        values = self._resampler.push(np.asarray(values, np.float32))
+        """The next pressure values (n,), from -1 to 1, to what is written so far, whose end may yet change. DataError for others."""
+        values = np.asarray(values, np.float32)
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise DataError(f"a stream takes pressure values (n,) of one channel, all numbers; got {values.shape}")
+        values = self._resampler.push(values)
         self._read += len(values)
         self._scribe.push(self._listener.push(torch.from_numpy(values)))
         return self._scribe.partial

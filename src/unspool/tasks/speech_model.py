@@ -101,7 +101,9 @@ class SpeechModel(Trained):
         self.codec = Transcripts.from_json(stored["codec"])
         self.config: SpeechConfig = configure(SpeechConfig, stored["config"])
         self.rate: int = stored["data"]["rate"]
-        self.model = build(self.config, self.rate, len(self.codec.vocabulary), stored["data"]["marks"], pick_device(device), 0)
+        self.words: list[str] = stored["data"]["words"]  # that marks tell apart
+        marks = 2 + max(1, len(self.words))
+        self.model = build(self.config, self.rate, len(self.codec.vocabulary), marks, pick_device(device), 0)
         folder.load_into(self.model)
         self.model.eval()
 
@@ -197,11 +199,11 @@ class SpeechModel(Trained):
             for h in listen(self.model.listener, self.rate, found.watch(file.blocks(self.rate))):
                 scribe.push(h)
         except DataError as error:
-            if not found.seconds:
+            if not found.values:
                 raise
             warnings.append(str(error))
         words = scribe.finish()
-        return Transcript(str(path), _text(words), words, found.seconds / self.rate, warnings + found.faults)
+        return Transcript(str(path), _text(words), words, found.values / self.rate, warnings + found.faults)
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Word and character error rates with their kinds of errors, by speaker, beside those of the likeliest path and baselines;
@@ -248,7 +250,7 @@ class SpeechModel(Trained):
         tensors = {k: v.numpy() for k, v in self.folder.load_tensors("baseline")[0].items()}
         single = all(len(row.truth.split()) == 1 for row in rows)
         if "features" in tensors and single:
-            templates = Templates.from_arrays(tensors, self.stored["data"]["words"], self.rate)
+            templates = Templates.from_arrays(tensors, self.words, self.rate)
             answers = [templates.nearest(AudioFile(row.item.path).read(self.rate)) for row in rows]
             rate = sum((word_errors(row.truth, a) for row, a in zip(rows, answers, strict=True)), NONE).rate
             found["nearest recording (DTW), word error rate %"] = 100 * rate

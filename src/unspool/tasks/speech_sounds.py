@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,13 +76,16 @@ class Sounds:
 
     @property
     def report(self) -> str:
-        seconds = sum(s.stop - s.start for s in self.items) / self.rate
-        parts = [f"{len(self.items):,} recordings, {seconds / 60:.1f} minutes"]
+        parts = [f"{len(self.items):,} recordings, {self.seconds(range(len(self.items))) / 60:.1f} minutes"]
         parts += [
             f"skipped, {why}: {n:,}" + (f" (first: {self.places[why]})" if why in self.places else "")
             for why, n in self.skipped.items()
         ]
         return "; ".join(parts + [f"{what}: {n:,}" for what, n in self.noted.items()])
+
+    def seconds(self, chosen: Iterable[int]) -> float:
+        """How long these recordings are together."""
+        return sum(self.items[i].stop - self.items[i].start for i in chosen) / self.rate
 
     def values(self, index: int) -> np.ndarray:
         """Pressure values (N,) float32 of a recording."""
