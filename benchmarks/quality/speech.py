@@ -244,10 +244,10 @@ def unknown(data: Path, minutes: float) -> None:
 
 ROWS = {
     "strings": (strings_row, 10),
-    "speakers": (speakers, 24),
+    "speakers": (speakers, 16),
     "streaming": (streaming, 10),
-    "waves": (waves, 10),
-    "unknown": (unknown, 15),
+    "waves": (waves, 8),
+    "unknown": (unknown, 12.5),
 }
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class Speech(Task):
             "Synthetic speech: ten made-up words, sweeps of formants of the project's own, by eight synthetic speakers. It learns "
             "from single words and is tested on strings of them, by other speakers."
         )
-        return Demonstration([train], [test], {"budget": "50s", "hidden": 64, "embedding": 64}, about)
+        return Demonstration([train], [test], {"budget": "55s", "hidden": 64, "embedding": 64, "batch": 5}, about)
 
     def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         from unspool.tasks.speech_card import card
