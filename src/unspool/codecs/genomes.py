@@ -284,7 +284,9 @@ class _Gff:
     def _line(self, number: int, line: str) -> None:
         fields = line.split("\t")
         if len(fields) != 9:
-            raise DataError(f"{self.path}, line {number}: a line of GFF3 has nine columns with tabs between, this one {len(fields)}")
+            raise DataError(
+                f"{self.path}, line {number}: a line of GFF3 has nine columns with tabs between, this one {len(fields)}"
+            )
         contig, _, kind, start, stop, _, strand, _, rest = fields
         more = dict(pair.split("=", 1) for pair in rest.split(";") if "=" in pair)
         self.first.setdefault(contig, number)

@@ -87,7 +87,6 @@ class Speech(Task):
             "unit": job.unit,
             "skipped": dict(parts.sounds.skipped),
             "frequent": counts.most_common(1)[0][0],
-            "examples": [parts.other.items[i].path for i in parts.held[:3]],
         }
         progress.say(_summary(config, codec, job, model))
         return Prepared(job, config, codec.to_json(), facts, job.templates.arrays() if job.templates else {}, job.calibrate)
@@ -218,7 +217,8 @@ class _Job:
         typical = self._typical() if self.config.strings and self.codec.unit == "words" else None
         folder.save_tensors("words", {k: torch.from_numpy(v) for k, v in (typical.arrays() if typical else {}).items()})
         judged = list(self._heard(self._strange, Judge(typical=typical)))
-        return {"validation, word error rate %": 100 * errors.rate, **calibrated(judged)}
+        shown = [f"{truth} -> {' '.join(w.word for w in words)}" for truth, words, _ in found[:3]]
+        return {"validation, word error rate %": 100 * errors.rate, "examples": shown, **calibrated(judged)}
 
     def _typical(self) -> Typical:
         """Where the states of each word lie, in strings of the training part and alone."""

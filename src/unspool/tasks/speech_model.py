@@ -257,7 +257,7 @@ class SpeechModel(Trained):
         return found
 
     def examples(self, seed: int = 0) -> str:
-        shown = "\n".join(_shown(t) for t in self.predict([p for p in self.stored["data"]["examples"] if Path(p).exists()]))
+        shown = "\n".join(self.metrics.get("examples", []))
         name = self.folder.path
         return f"\n{shown}\n\nNext:\n  unspool train speech RECORDINGS -o MODEL\n  unspool predict {name} FILE.wav -o FILE.srt"
 
