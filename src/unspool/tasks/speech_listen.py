@@ -83,7 +83,7 @@ class SpeechStream:
         self._read = 0
 
     def push(self, values: np.ndarray) -> str:
-        """The next pressure values (n,), from -1 to 1, to what is written so far, whose end may change yet. DataError for others."""
+        """The next pressure values (n,), from -1 to 1, to what is written so far; its end may change. DataError for others."""
         values = np.asarray(values, np.float32)
         if values.ndim != 1 or not np.isfinite(values).all():
             raise DataError(f"a stream takes pressure values (n,) of one channel, all numbers; got {values.shape}")
