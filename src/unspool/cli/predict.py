@@ -11,7 +11,7 @@ import typer
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder.", show_default=False)],
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Texts, or files of them; for speech audio files.", show_default=False)
+        list[str], typer.Argument(metavar="INPUT...", help="Texts, or files of them; audio files; genomes.", show_default=False)
     ],
     explain: Annotated[
         bool | None, typer.Option("--explain/--no-explain", help="Which words moved the answer [default: for texts, not for files]")
@@ -28,6 +28,10 @@ def predict(
         Path | None, typer.Option(help="Texts, or a model of `unspool train text`, that say which words follow which (speech).")
     ] = None,
     reject: Annotated[float | None, typer.Option(help="A word less sure than this, from 0 to 1, becomes [?] (speech).")] = None,
+    code: Annotated[int | None, typer.Option(help="The genetic code, as 11 or 4 [default: recognised] (dna).")] = None,
+    proteins: Annotated[Path | None, typer.Option(help="Write the proteins here, as FASTA (dna).")] = None,
+    genes: Annotated[Path | None, typer.Option(help="Write the genes' bases here, as FASTA (dna).")] = None,
+    track: Annotated[Path | None, typer.Option(help="Write how likely each base is in a gene here, as bedGraph (dna).")] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,11 +42,12 @@ def predict(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """The answer of a model to each input: the rating of a text, its translation, what a recording says."""
-    from unspool.tasks.verbs import load, predict
+    """The answer of a model to each input: the rating of a text, its translation, what a recording says, where genes are."""
+    from unspool.tasks.verbs import deliver, load, predict
 
     trained = load(model)
     given = {"explain": explain, "beams": beams, "best": best, "no_repeat": no_repeat, "glossary": glossary, "keep": keep or None}
-    given |= {"lexicon": lexicon, "language": language, "reject": reject}
+    given |= {"lexicon": lexicon, "language": language, "reject": reject, "code": code}
+    beside = {name: path for name, path in (("proteins", proteins), ("genes", genes), ("track", track)) if path}
     options = {name: value for name, value in given.items() if value is not None}
-    print(trained.deliver(predict(trained, inputs, **options), output, json))
+    print(deliver(trained, predict(trained, inputs, **options), output, json, **beside))

@@ -15,7 +15,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder of t
 Valid = Annotated[list[Path] | None, typer.Option(help="Files to validate on [default: a part of the data]")]
 Budget = Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: the task's, minutes]")]
 Epochs = Annotated[float | None, typer.Option(help="Or how often to go through the data.")]
-CellName = Annotated[str | None, typer.Option("--cell", help="rnn, gru or lstm [default: gru for speech, else lstm]")]
+CellName = Annotated[str | None, typer.Option("--cell", help="rnn, gru or lstm [default: gru for speech and dna, else lstm]")]
 Hidden = Annotated[int | None, typer.Option(help="Size of a layer [default: the task's]")]
 Layers = Annotated[int | None, typer.Option(help="How many [default: 1]")]
 Dropout = Annotated[float | None, typer.Option(help="[default: by the size of the data]")]
@@ -194,6 +194,30 @@ def speech(
 ) -> None:
     """A model that writes down speech: audio with a manifest, with .txt files beside it, or with the words in the files' names."""
     run("speech", locals())
+
+
+@app.command("dna")
+def dna(
+    data: Data,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
+    shortest: Annotated[int | None, typer.Option(help="Bases of a gene at least [default: 90]")] = None,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """A finder of genes in bacteria, archaea and phages, from annotated genomes: GenBank, or FASTA with GFF3 beside it."""
+    run("dna", locals())
 
 
 def run(task: str, given: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Genomes from FASTA, GenBank, and FASTA with GFF3, contig by contig: bases as small numbers, and the genes that are annotated.
 
-Names may end in .gz, .xz or .bz2 as well. A GFF3 file belongs to the FASTA file of the same name (up to its endings), or stands beside
-it alone in a folder.
+Names may end in .gz, .xz or .bz2 as well. A GFF3 file belongs to the FASTA file of the same name (up to its endings), or stands
+beside it alone in a folder.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Gene(NamedTuple):
 
 @dataclass(frozen=True)
 class Contig:
-    """A stretch of DNA: bases (N,) as 0 to 3 for A, C, G, T and 4 for what is not known; its genes; its genetic code, 0 where that is not
-    said; and where it was read."""
+    """A stretch of DNA: bases (N,) as 0 to 3 for A, C, G, T and 4 for what is not known; its genes; its genetic code, 0 where
+    that is not said; and where it was read."""
 
     name: str
     bases: np.ndarray
@@ -81,8 +81,8 @@ def reverse_complement(bases: np.ndarray) -> np.ndarray:
 
 
 class Genomes:
-    """The contigs of files and folders. Each iteration reads the files again; `counts` tells what the last one met, and why genes and
-    contigs were left out.
+    """The contigs of files and folders. Each iteration reads the files again; `counts` tells what the last one met, and why genes
+    and contigs were left out.
 
     `annotated`: every file must come with genes. DataError, with file, record and line, for what cannot be read.
     """

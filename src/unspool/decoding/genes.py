@@ -15,8 +15,8 @@ NEAR = 60  # genes before one that may overlap it
 class Frames(NamedTuple):
     """Open reading frames, each by its stop: the first and last-but-stop places in bases of their own strand.
 
-    `low` (M,): where the frame opens, behind the stop before it, or at the contig's edge; `stop` (M,): the base behind its stop codon.
-    `open_start`, `open_stop`: whether the contig's edge cuts the frame off, so that a gene there may be partial.
+    `low` (M,): where the frame opens, behind the stop before it, or at the contig's edge; `stop` (M,): the base behind its stop
+    codon. `open_start`, `open_stop`: whether the contig's edge cuts the frame off, so that a gene there may be partial.
     """
 
     low: np.ndarray
@@ -26,8 +26,8 @@ class Frames(NamedTuple):
 
 
 def open_frames(codons: np.ndarray, stops: np.ndarray, least: int) -> Frames:
-    """All frames of at least so many bases on one strand, read in its own direction; `codons` (N,) begins at each base, `stops` (65,)
-    says which of them stop."""
+    """All frames of at least so many bases on one strand, read in its own direction; `codons` (N,) begins at each base, `stops`
+    (65,) says which of them stop."""
     length = len(codons) + 2
     found = []
     for frame in range(3):
@@ -45,8 +45,8 @@ def open_frames(codons: np.ndarray, stops: np.ndarray, least: int) -> Frames:
 
 
 def chosen(start: np.ndarray, stop: np.ndarray, strand: np.ndarray, score: np.ndarray, cost: float) -> np.ndarray:
-    """Which of genes [start, stop) (M,), sorted by stop, make the set of the largest sum of scores (M,), where each base that two genes
-    next to each other share costs `cost`, and none share more than 200 or lie inside another.
+    """Which of genes [start, stop) (M,), sorted by stop, make the set of the largest sum of scores (M,), where each base that two
+    genes next to each other share costs `cost`, and none share more than 200 or lie inside another.
 
     O(M) for all that matters: a gene looks back at the 60 before it, and at the best of all further ones.
     """

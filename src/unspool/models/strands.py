@@ -18,9 +18,9 @@ REACH = 6, 3  # on either side of what the two convolutions see, in bases and in
 class Strands(nn.Module):
     """one-hot bases -> a convolution over codons, one over steps of nine bases -> bidirectional stack -> heads.
 
-    A forward gene [s, e) is in frame s mod 3, a backward one in frame e mod 3, both from the first base of the window on. Both strands
-    run through the same weights, and what is said of a place is the mean of both: so the answer for the reverse complement is exactly the
-    mirrored answer.
+    A forward gene [s, e) is in frame s mod 3, a backward one in frame e mod 3, both from the first base of the window on. Both
+    strands run through the same weights, and what is said of a place is the mean of both: so the answer for the reverse
+    complement is exactly the mirrored answer.
     """
 
     _mirror: Tensor
@@ -39,9 +39,9 @@ class Strands(nn.Module):
         self.register_buffer("_mirror", torch.tensor(mirror), persistent=False)
 
     def forward(self, bases: Tensor) -> tuple[Tensor, Tensor]:
-        """Bases (B, L), 0 to 3 or 4 for an unknown one, L a multiple of nine, to the logits of classes (B, L / 9, 7), and of a start at each
-        base: (B, L, 2), forward ones at their first base, backward ones at their last."""
-        B, L = bases.shape
+        """Bases (B, L), 0 to 3 or 4 for an unknown one, L a multiple of nine, to the logits of classes (B, L / 9, 7), and of a
+        start at each base: (B, L, 2), forward ones at their first base, backward ones at their last."""
+        B = len(bases)
         known = F.one_hot(bases.long(), 5)[:, :, :4].to(self.frames.weight.dtype)
         both = torch.cat([known, known.flip(1, 2)]).transpose(1, 2)
         x = F.relu(self.steps(F.relu(self.codons(both)))).transpose(1, 2)

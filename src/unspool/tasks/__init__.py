@@ -13,6 +13,7 @@ TASKS = {
     "text": "unspool.tasks.text:Text",
     "music": "unspool.tasks.music:Music",
     "sentiment": "unspool.tasks.sentiment:Sentiment",
+    "dna": "unspool.tasks.dna:Dna",
     "speech": "unspool.tasks.speech:Speech",
     "translation": "unspool.tasks.translation:Translate",
 }  # imported when asked for

@@ -12,14 +12,14 @@ from unspool.codecs.genomes import reverse_complement
 from unspool.decoding.genes import chosen, open_frames
 from unspool.models.strands import STEP
 
-__all__ = ["Candidates", "Read", "Weights", "candidates", "called", "fitted"]
+__all__ = ["Candidates", "Read", "Weights", "called", "candidates", "fitted"]
 
 FEATURES = 6
 
 
 class Read(NamedTuple):
-    """What a network says of a contig of N bases: log-probabilities of classes (T, 7) at each step of nine bases, and the logits of starts
-    (N, 2)."""
+    """What a network says of a contig of N bases: log-probabilities of classes (T, 7) at each step of nine bases, and the logits
+    of starts (N, 2)."""
 
     classes: np.ndarray
     starts: np.ndarray
@@ -29,14 +29,14 @@ class Read(NamedTuple):
 class Weights:
     """What a start and a gene are judged by: learned from genomes with known genes."""
 
-    start: tuple[float, float]  # of the sum of log odds up to a candidate, and of its logit
-    gene: tuple[float, ...]  # of the features of a candidate, the last for all
+    start: tuple[float, ...] = (0.3, 1.0)  # of the sum of log odds behind a candidate, and of its logit
+    gene: tuple[float, ...] = (1.0, 0.5, 0.0, 0.0, 0.3, 0.0, -1.0)  # of the features of a candidate, the last for all
     cost: float = 0.05  # nats for each base that two genes share
 
 
 class Candidates(NamedTuple):
-    """The best candidate of each open frame of both strands: [start, stop) (M,) in bases of the forward strand, the strand, whether its
-    start or stop lie beyond the contig, and features (M, 6)."""
+    """The best candidate of each open frame of both strands: [start, stop) (M,) in bases of the forward strand, the strand,
+    whether its start or stop lie beyond the contig, and features (M, 6)."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -110,7 +110,8 @@ def _sums(read: Read, strand: int, length: int) -> np.ndarray:
 def _pairs(
     low: np.ndarray, stop: np.ndarray, cut: np.ndarray, codon: np.ndarray, code: GeneticCode, least: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All (frame, start) pairs: number of the open frame, place of the start, and whether it is a start codon, not the contig's edge."""
+    """All (frame, start) pairs: number of the open frame, place of the start, and whether it is a start codon, not the contig's
+    edge."""
     frames, places, real = [], [], []
     place = np.flatnonzero(code.starts[codon])
     for residue in range(3):

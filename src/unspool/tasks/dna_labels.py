@@ -19,8 +19,8 @@ def usable(gene: Gene) -> bool:
 
 
 def labels(contig: Contig) -> np.ndarray:
-    """The class (N,) of each base: 0 for no gene, 1 + s mod 3 in a forward gene [s, e), 4 + e mod 3 in a backward one; IGNORED where two
-    genes overlap or a gene does not count."""
+    """The class (N,) of each base: 0 for no gene, 1 + s mod 3 in a forward gene [s, e), 4 + e mod 3 in a backward one; IGNORED
+    where two genes overlap or a gene does not count."""
     found = np.zeros(len(contig), np.int8)
     for gene in contig.genes:
         kind = (1 + gene.start % 3 if gene.strand > 0 else 4 + gene.stop % 3) if usable(gene) else IGNORED
@@ -31,13 +31,14 @@ def labels(contig: Contig) -> np.ndarray:
 
 
 def _inside(gene: Gene, length: int) -> list[tuple[int, int]]:
-    """A gene's interval, in two parts where it runs over the origin; there the frame may change, so what is behind does not count."""
+    """A gene's interval, in two parts where it runs over the origin; there the frame may change, so what is behind does not
+    count."""
     return [(gene.start, gene.stop)] if gene.stop <= length else [(gene.start, length)]
 
 
 def starts(contig: Contig, code: GeneticCode) -> np.ndarray:
-    """For each base whether a forward gene starts there (N, 2), first column, or a backward one, second column: 1, or 0 for a start codon
-    of the same open frame that is not the right one, else IGNORED."""
+    """For each base whether a forward gene starts there (N, 2), first column, or a backward one, second column: 1, or 0 for a
+    start codon of the same open frame that is not the right one, else IGNORED."""
     found = np.full((len(contig), 2), IGNORED, np.int8)
     forward, backward = codons(contig.bases), codons(reverse_complement(contig.bases))
     for gene in contig.genes:

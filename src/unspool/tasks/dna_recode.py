@@ -1,5 +1,5 @@
-"""Genomes as they might be: the same proteins written with other codons, so that a model knows genomes poorer or richer in G and C than
-those it learned from, and those in which TGA stops nothing."""
+"""Genomes as they might be: the same proteins written with other codons, so that a model knows genomes poorer or richer in G and
+C than those it learned from, and those in which TGA stops nothing."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _content() -> np.ndarray:
 
 
 def _choices(tilt: float, habit: np.ndarray) -> np.ndarray:
-    """For each codon the cumulated probabilities (64, 64) of codons for the same amino acid: each G or C is worth exp(tilt), and each codon
-    as much as `habit` (64,) says."""
+    """For each codon the cumulated probabilities (64, 64) of codons for the same amino acid: each G or C is worth exp(tilt), and
+    each codon as much as `habit` (64,) says."""
     letters = genetic_code(11).letters[:64]
     weight = (letters[:, None] == letters[None]) * (np.exp(tilt * _content()) * habit)[None]
     return np.cumsum(weight / weight.sum(1, keepdims=True), axis=1)
@@ -33,9 +33,9 @@ def _choices(tilt: float, habit: np.ndarray) -> np.ndarray:
 def recoded(
     bases: np.ndarray, classes: np.ndarray, rng: np.random.Generator, *, tilt: float, share: float = 0.9, tga: bool = False
 ) -> np.ndarray:
-    """A window (N,) in which genes, as `classes` (N,) of the window's own frames tell, have other codons for the same amino acids, a share
-    of them drawn anew, and what is between genes has other bases; `tilt` is what a G or C is worth, in nats. With `tga` tryptophan is
-    written TGA, which stops nothing."""
+    """A window (N,) in which genes, as `classes` (N,) of the window's own frames tell, have other codons for the same amino
+    acids, a share of them drawn anew, and what is between genes has other bases; `tilt` is what a G or C is worth, in nats. With
+    `tga` tryptophan is written TGA, which stops nothing."""
     found = bases.copy()
     table = _choices(tilt, np.exp(0.6 * rng.standard_normal(64)))  # each genome prefers some codons
     for strand in (1, 4):

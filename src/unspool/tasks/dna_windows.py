@@ -25,7 +25,8 @@ NO_STOP = 0.3  # share of those poor in G and C in which TGA stops nothing
 
 
 class Labelled(NamedTuple):
-    """A batch: bases (B, L), the class of each step (B, L / 9), and whether a gene starts at each base (B, L, 2); -1 where not known."""
+    """A batch: bases (B, L), the class of each step (B, L / 9), and whether a gene starts at each base (B, L, 2); -1 where not
+    known."""
 
     bases: Tensor
     classes: Tensor
@@ -108,7 +109,8 @@ class Windows:
 
 
 def _again(bases: np.ndarray, classes: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The starts of a window whose codons have changed: what is no start codon any longer is none, and new ones in genes are wrong."""
+    """The starts of a window whose codons have changed: what is no start codon any longer is none, and new ones in genes are
+    wrong."""
     code, length = genetic_code(11), len(bases)
     found = found.copy()
     for column, first in ((0, 1), (1, 4)):

@@ -166,7 +166,8 @@ class SpeechModel(Trained):
             return Judge()
         tensors = {k: v.numpy() for k, v in self.folder.load_tensors("words")[0].items()}
         typical = Typical(tensors["means"], tensors["inverse"]) if tensors else None
-        return Judge(*self.metrics["calibration"], typical)
+        log_p, distance, offset = self.metrics["calibration"]
+        return Judge(log_p, distance, offset, typical)
 
     def _lexicon(self, given: str | Path | Collection[str] | None) -> set[str] | None:
         if given is None:

@@ -19,7 +19,7 @@ from unspool.tasks import find
 from unspool.tasks.task import Prepared, Task, Trained, as_json, configure
 from unspool.training import ModelFolder, Outcome, Progress, fit
 
-__all__ = ["demo", "facts", "generate", "load", "predict", "train", "versions"]
+__all__ = ["deliver", "demo", "facts", "generate", "load", "predict", "train", "versions"]
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -84,6 +84,11 @@ def predict(model: Trained, inputs: Sequence[str | Path], **options: Any) -> Any
 def generate(model: Trained, n: int = 0, **options: Any) -> Any:
     """`model.generate`; ConfigError for an option that its task does not have. `n` of 0 is as many as the task shows."""
     return _called(model, "generate", n or model.shown, options)
+
+
+def deliver(model: Trained, samples: Any, output: Path | None = None, as_json: bool = False, **beside: Path) -> str:
+    """`model.deliver`, with files to be written beside the output; ConfigError for one that its task does not have."""
+    return _called(model, "deliver", samples, {"output": output, "as_json": as_json, **beside})
 
 
 def _called(model: Trained, verb: str, first: Any, options: Mapping[str, Any]) -> Any:
