@@ -47,8 +47,8 @@ OTHERS = (
 )
 MEASURES = ("stop F1", "both ends F1", "base F1")
 SPLIT = (
-    "trained on E. coli, B. subtilis, Caulobacter, the Enterobacteria and Yersinia phages, 5 % of each contig validating; tested on "
-    "whole genomes of other species; truth: CDS that are not pseudo, of one interval, a multiple of three; pooled over files"
+    "trained on E. coli, B. subtilis, Caulobacter, the Enterobacteria and Yersinia phages, 5 % of each contig validating; tested "
+    "on whole genomes of other species; truth: CDS that are not pseudo, of one interval, a multiple of three; pooled over files"
 )
 READ = """
 import resource, sys, unspool
@@ -121,7 +121,7 @@ def _scored(path: Path, call: Callable[[Contig], list[Gene]]) -> dict[str, Any]:
 
 def throughput(data: Path, minutes: float) -> None:
     """Bases a second with two threads beside pyrodigal meta with one; and the most memory of a process that reads 10 Mb."""
-    model = unspool.load(MODELS / "dna")
+    model: Any = unspool.load(MODELS / "dna")
     contig = next(iter(Genomes([data / "escherichia_coli/NC_000913.gbk.xz"])))
     text = decoded(contig.bases)
     finder = extra("pyrodigal", "bench").GeneFinder(meta=True)

@@ -1,0 +1,205 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import unspool
+from unspool.codecs.genetic import codons, genetic_code
+from unspool.codecs.genomes import Contig, Gene, Genomes, decoded, reverse_complement
+from unspool.errors import ConfigError, DataError
+from unspool.tasks.dna_labels import labels
+from unspool.tasks.dna_model import code_of
+from unspool.tasks.dna_recode import recoded
+from unspool.tasks.dna_simulated import genome, write
+from unspool.tasks.dna_windows import WINDOW, Store, Windows
+
+pytest.importorskip("Bio")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dna")
+    write(folder / "train", "train", 150_000, 1)
+    write(folder / "test", "test", 40_000, 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(desk):
+    torch.manual_seed(0)
+    options = {"hidden": 24, "embedding": 24, "layers": 1, "batch": 2, "learning_rate": 1e-2, "progress": "silent"}
+    return unspool.train("dna", desk / "train", desk / "model", epochs=12, **options)
+
+
+def test_a_short_training_beats_the_longest_frames(model, desk):
+    found = model.evaluate([desk / "test"])
+    for name in ("stop F1", "both ends F1", "base F1"):
+        assert found[name] > found["baselines"][f"longest open frames, {name}"]
+    assert set(found["genetic codes"].values()) == {"11"}
+    assert found["read"]["genes"] == found["genes"]
+
+
+def test_the_other_strand_has_the_mirrored_genes(model, desk):
+    (contig,) = Genomes([desk / "test"])
+    other = Contig("other", reverse_complement(contig.bases))
+    here, _ = model.annotate(contig)
+    there, _ = model.annotate(other)
+    mirrored = [(len(contig) - c.gene.stop, len(contig) - c.gene.start, -c.gene.strand) for c in there.genes]
+    assert sorted(mirrored) == sorted((c.gene.start, c.gene.stop, c.gene.strand) for c in here.genes)
+    assert len(here.genes) > 20
+
+
+def test_every_gene_is_legal_and_has_a_probability(model, desk):
+    (contig,) = Genomes([desk / "test"])
+    found, _ = model.annotate(contig)
+    code = genetic_code(11)
+    for called in found.genes:
+        gene = called.gene
+        assert 0 <= called.probability <= 1
+        own = contig.bases[gene.start : gene.stop]
+        own = own if gene.strand > 0 else reverse_complement(own)
+        codon = codons(own)[::3]
+        assert not code.stops[codon[:-1]].any()
+        assert gene.partial or (code.starts[codon[0]] and code.stops[codon[-1]] and len(own) % 3 == 0)
+
+
+def test_genes_go_over_the_origin_of_a_circle(model, desk):
+    (contig,) = Genomes([desk / "test"])
+    whole, _ = model.annotate(contig)
+    gene = max((c.gene for c in whole.genes if 10_000 < c.gene.start < 30_000), key=lambda g: g.stop - g.start)
+    cut = (gene.start + gene.stop) // 2
+    turned = Contig("circle", np.concatenate([contig.bases[cut:], contig.bases[:cut]]), circular=True)
+    found, _ = model.annotate(turned)
+    stops = {(c.gene.strand, c.gene.start, c.gene.stop) for c in found.genes}
+    start = gene.start - cut + len(contig)
+    assert (gene.strand, start, start + gene.stop - gene.start) in stops
+    assert all(0 <= c.gene.start < len(contig) for c in found.genes)
+
+
+def test_a_gene_at_the_end_of_a_contig_is_partial(model, desk):
+    (contig,) = Genomes([desk / "test"])
+    whole, _ = model.annotate(contig)
+    gene = max((c.gene for c in whole.genes), key=lambda g: g.stop - g.start)
+    part = Contig("part", contig.bases[(gene.start + gene.stop) // 2 :])
+    first = min(model.annotate(part)[0].genes, key=lambda c: c.gene.start).gene
+    assert first.partial
+    assert first.start < 3
+
+
+def test_odd_contigs_have_an_answer(model):
+    for text in ("A", "ACGT", "N" * 500, "ACGT" * 100):
+        from unspool.codecs.genomes import encoded
+
+        found, _ = model.annotate(Contig("x", encoded(text)))
+        assert all(c.gene.stop <= len(text) for c in found.genes)
+
+
+def test_the_genetic_code_is_told_by_its_codons():
+    assert code_of(np.array([0, 120, 0, 10_000])) == 11
+    assert code_of(np.array([3, 120, 2, 10_000])) == 11
+    assert code_of(np.array([90, 10, 1, 10_000])) == 4
+    assert code_of(np.array([200, 110, 1, 10_000])) == 25
+    assert code_of(np.zeros(4, int)) == 11
+
+
+def test_a_code_that_is_given_is_used(model, desk):
+    found = next(iter(model.predict([desk / "test"], code=4)))
+    assert found.code == 4
+    with pytest.raises(ConfigError, match="no genetic code 99"):
+        next(iter(model.predict([desk / "test"], code=99)))
+
+
+@pytest.mark.parametrize("tga", [False, True])
+def test_recoded_genes_have_the_same_proteins(tga):
+    bases, genes = genome(20_000, 4)
+    contig = Contig("a", bases, [Gene(*g) for g in genes])
+    classes = labels(contig)
+    new = recoded(bases, classes, np.random.default_rng(0), tilt=-1.0, tga=tga)
+    code = genetic_code(4 if tga else 11)
+    overlapped = classes == -1
+    same = 0
+    for gene in contig.genes:
+        if overlapped[gene.start : gene.stop].any():
+            continue
+        old, now = (
+            x[gene.start : gene.stop] if gene.strand > 0 else reverse_complement(x[gene.start : gene.stop]) for x in (bases, new)
+        )
+        assert code.translated(now) == genetic_code(11).translated(old)
+        assert code.stops[codons(now)[-1]]
+        same += 1
+    assert same > 10
+    assert np.isin(new, (1, 2)).mean() < np.isin(bases, (1, 2)).mean() - 0.05
+    assert ("TGA" in decoded(new)) or not tga
+
+
+def test_windows_know_their_frames(tmp_path):
+    bases, genes = genome(40_000, 7)
+    contig = Contig("a", bases, [Gene(*g) for g in genes])
+    store = Store(tmp_path, "x")
+    store.add(contig, 0, len(contig))
+    store.add(contig, 3000, 12_000)
+    own, classes, begins = store.read(1, 100, 2100)
+    np.testing.assert_array_equal(own, bases[3100:5100])
+    inside = [g for g in contig.genes if g.start >= 3100 and g.stop <= 5100 and g.strand > 0]
+    for gene in inside:
+        kinds = classes[gene.start - 3100 : gene.stop - 3100]
+        assert set(kinds.tolist()) <= {1 + (gene.start - 3100) % 3, -1}
+        assert begins[gene.start - 3100, 0] == 1
+    feed = Windows(store, 2)
+    batches = list(feed.epoch(0))
+    assert all(b.bases.shape[1] % 9 == 0 and b.bases.shape[1] <= WINDOW for b in batches)
+    again = list(feed.epoch(0, 1))
+    assert len(again) == len(batches) - 1
+    assert torch.equal(again[0].bases, batches[1].bases)
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "unspool", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def test_the_command_line(model, desk, tmp_path):
+    fasta = desk / "test" / "test.fa"
+    done = run(
+        "predict",
+        model.folder.path,
+        fasta,
+        "-o",
+        "g.gff3",
+        "--proteins",
+        "p.faa",
+        "--genes",
+        "g.fna",
+        "--track",
+        "t.bedgraph",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "g.gff3").read_text().splitlines()
+    assert lines[0] == "##gff-version 3"
+    starts = [int(line.split("\t")[3]) for line in lines if "\tCDS\t" in line]
+    assert starts == sorted(starts)
+    assert (tmp_path / "p.faa").read_text().count(">") == (tmp_path / "g.fna").read_text().count(">") == len(starts)
+    assert (tmp_path / "t.bedgraph").read_text().startswith("test\t0\t")
+    done = run("predict", model.folder.path, fasta, "--json", cwd=tmp_path)
+    assert len(json.loads(done.stdout)["genes"]) == len(starts)
+    (tmp_path / "protein.fa").write_text(">p\nMKLV\n")
+    for arguments, message in [
+        (("predict", model.folder.path, "protein.fa"), "this looks like proteins"),
+        (("predict", model.folder.path, "gone.fa"), "there is no file or folder gone.fa"),
+        (("predict", model.folder.path, fasta, "--beams", "3"), "predict with a dna model has no option 'beams'"),
+        (("train", "dna", "protein.fa", "-o", "m"), "comes without genes"),
+    ]:
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+
+
+def test_too_few_genes_are_refused(tmp_path):
+    write(tmp_path / "few", "few", 3000, 1)
+    with pytest.raises(DataError, match=r"there are only \d+ genes to learn from"):
+        unspool.train("dna", tmp_path / "few", tmp_path / "model", epochs=1, progress="silent")
