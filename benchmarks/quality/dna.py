@@ -25,8 +25,8 @@ from benchmarks.record import record
 from unspool.codecs.genetic import genetic_code
 from unspool.codecs.genomes import Contig, Gene, Genomes, decoded
 from unspool.errors import extra
-from unspool.scoring.genes import Tally, longest_frames
 from unspool.tasks.dna_labels import usable
+from unspool.tasks.dna_scores import Tally, longest_frames
 
 TRAIN = (
     "escherichia_coli",

@@ -6,7 +6,7 @@ import pytest
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Gene, encoded
 from unspool.decoding.genes import chosen, open_frames
-from unspool.scoring.genes import Tally, longest_frames
+from unspool.tasks.dna_scores import Tally, longest_frames
 from unspool.tasks.dna_simulated import genome
 
 

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from unspool.codecs.genetic import genetic_code
 from unspool.codecs.genomes import Contig, Gene, Genomes
+from unspool.codecs.sites import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Weights, candidates, fitted
 from unspool.tasks.dna_config import DnaConfig, settle
 from unspool.tasks.dna_labels import usable
 from unspool.tasks.dna_model import DnaModel, build, read_contig
+from unspool.tasks.dna_sites import SiteJob, SiteModel
 from unspool.tasks.dna_windows import WINDOW, Labelled, Store, Windows
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import ModelFolder, Options, Progress, pick_device
@@ -41,7 +43,7 @@ class Dna(Task):
         return config.options
 
     def load(self, folder: ModelFolder, stored: dict[str, Any], device: str = "auto") -> Trained:
-        return DnaModel(folder, stored, device)
+        return (SiteModel if stored["codec"]["kind"] == "windows" else DnaModel)(folder, stored, device)
 
     def prepare(
         self,
@@ -54,6 +56,8 @@ class Dna(Task):
         stored: Mapping[str, Any] | None = None,
         init: Trained | None = None,
     ) -> Prepared:
+        if all(Path(p).suffix.lower() in TABLES for p in data):
+            return self._windows(data, valid, settle(config, windows=True), progress)
         config = settle(config)
         parts = _Parts(data, valid, config, scratch)
         progress.say(parts.report)
@@ -68,6 +72,13 @@ class Dna(Task):
             f"strands; bidirectional {config.cell} {config.layers}x{config.hidden}, {weights / 1e6:.2f} M weights"
         )
         return Prepared(job, config, {"kind": "bases"}, facts, {}, job.judge)
+
+    def _windows(self, data: Sequence[str | Path], valid: Sequence[str | Path], config: DnaConfig, progress: Progress) -> Prepared:
+        """Labelled windows instead of genomes."""
+        job = SiteJob(data, valid, config)
+        progress.say(f"read {job.report}")
+        facts = {"files": [str(p) for p in data], "read": {"windows": job.feed.symbols}, "unit": job.unit}
+        return Prepared(job, config, {"kind": "windows", "classes": job.classes}, facts, job.weights.arrays())
 
     def demonstration(self, scratch: Path) -> Demonstration:
         from unspool.tasks.dna_simulated import write

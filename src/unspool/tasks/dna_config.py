@@ -30,6 +30,9 @@ class DnaConfig(NetworkConfig):
             raise ConfigError(f"shortest must be at least 30 bases, not {self.shortest}")
 
 
-def settle(config: DnaConfig) -> DnaConfig:
-    """The network and its training."""
+def settle(config: DnaConfig, *, windows: bool = False) -> DnaConfig:
+    """The network and its training, for genomes or for labelled `windows`."""
+    if windows:
+        own = {"hidden": 64, "layers": 1, "budget": "2m", "valid_share": 0.1, "batch": 32, "dropout": 0.4}
+        return config.settled({**own, "embedding": 64, "learning_rate": 2e-3, "weight_decay": 0.01})
     return config.settled({"embedding": 128, "dropout": 0.1, "learning_rate": 2e-3, "weight_decay": 0.01, "batch": 8})

@@ -20,10 +20,10 @@ from unspool.codecs.genomes import Contig, Gene, Genomes, reverse_complement
 from unspool.errors import DataError
 from unspool.layers import Recurrent
 from unspool.models.strands import STEP, Strands
-from unspool.scoring.genes import Tally, longest_frames
 from unspool.tasks.dna_calling import Read, Weights, called, candidates
 from unspool.tasks.dna_config import DnaConfig
 from unspool.tasks.dna_labels import usable
+from unspool.tasks.dna_scores import Tally, longest_frames
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 
