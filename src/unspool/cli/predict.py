@@ -32,6 +32,7 @@ def predict(
     proteins: Annotated[Path | None, typer.Option(help="Write the proteins here, as FASTA (dna).")] = None,
     genes: Annotated[Path | None, typer.Option(help="Write the genes' bases here, as FASTA (dna).")] = None,
     track: Annotated[Path | None, typer.Option(help="Write how likely each base is in a gene here, as bedGraph (dna).")] = None,
+    region: Annotated[str | None, typer.Option(help="What a .png shows, as chromosome:1000-20000 (dna).")] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,6 +49,6 @@ def predict(
     trained = load(model)
     given = {"explain": explain, "beams": beams, "best": best, "no_repeat": no_repeat, "glossary": glossary, "keep": keep or None}
     given |= {"lexicon": lexicon, "language": language, "reject": reject, "code": code}
-    beside = {name: path for name, path in (("proteins", proteins), ("genes", genes), ("track", track)) if path}
+    beside = {name: path for name, path in (("proteins", proteins), ("genes", genes), ("track", track), ("region", region)) if path}
     options = {name: value for name, value in given.items() if value is not None}
     print(deliver(trained, predict(trained, inputs, **options), output, json, **beside))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from unspool.codecs import annotations
 from unspool.codecs.annotations import Called
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Contig, Gene, Genomes, reverse_complement
-from unspool.errors import DataError
+from unspool.errors import ConfigError, DataError
 from unspool.layers import Recurrent
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Read, Weights, called, candidates
@@ -211,9 +212,12 @@ class DnaModel(Trained):
         proteins: Path | None = None,
         genes: Path | None = None,
         track: Path | None = None,
+        region: str | None = None,
     ) -> str:
-        """GFF3, or one JSON object a contig (.json). `proteins` and `genes` are FASTA files of them, `track` a bedGraph of how
-        likely each base is to be in a gene. All are written contig by contig."""
+        """GFF3, or one JSON object a contig (.json), or a picture of a region (.png). `proteins` and `genes` are FASTA files of
+        them, `track` a bedGraph of how likely each base is to be in a gene. All are written contig by contig."""
+        if output is not None and output.suffix == ".png":
+            return _picture(samples, output, region)
         as_json = as_json or (output is not None and output.suffix == ".json")
         said: list[str] = []
         contigs = count = 0
@@ -237,6 +241,28 @@ class DnaModel(Trained):
                     if file:
                         put(lines(), file)
         return "\n".join(said) if output is None else f"{count:,} genes of {contigs:,} contigs are in {output}"
+
+
+def _picture(samples: Iterable[Annotation], output: Path, region: str | None) -> str:
+    """Draws a `region`, NAME:FIRST-LAST, else the first 20,000 bases of the first contig."""
+    from unspool.insight.pictures import write_region
+
+    asked = re.fullmatch(r"(.+):(\d+)-(\d+)", region) if region else None
+    if region and (not asked or not int(asked[2]) < int(asked[3])):
+        raise ConfigError(f"a region is NAME:FIRST-LAST in bases, such as chromosome:1000-20000, not {region!r}")
+    for found in samples:
+        if asked and found.contig.name != asked[1]:
+            continue
+        first, last = (int(asked[2]) - 1, min(int(asked[3]), len(found.contig))) if asked else (0, min(20_000, len(found.contig)))
+        near = (c for c in found.genes if c.gene.start < last and c.gene.stop > first)
+        inside = [(c.gene.start, c.gene.stop, c.gene.strand, c.probability) for c in near]
+        title = f"{found.contig.name}, genetic code {found.code}"
+        try:
+            write_region(output, title, inside, found.coding.tolist(), (first, last), STEP)
+        except OSError as error:
+            raise DataError(f"cannot write {output}: {error.strerror}") from error
+        return f"{len(inside):,} genes of {found.contig.name} are drawn in {output}"
+    raise DataError(f"there is no contig {asked[1]!r} in the genomes given" if asked else "there is no contig to draw")
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def generate(model: Trained, n: int = 0, **options: Any) -> Any:
     return _called(model, "generate", n or model.shown, options)
 
 
-def deliver(model: Trained, samples: Any, output: Path | None = None, as_json: bool = False, **beside: Path) -> str:
+def deliver(model: Trained, samples: Any, output: Path | None = None, as_json: bool = False, **beside: Any) -> str:
     """`model.deliver`, with files to be written beside the output; ConfigError for one that its task does not have."""
     return _called(model, "deliver", samples, {"output": output, "as_json": as_json, **beside})
 
