@@ -66,6 +66,20 @@ def test_a_lexicon_allows_its_words_alone(seed):
     assert score == pytest.approx(expected[1], abs=1e-6)
 
 
+@pytest.mark.parametrize("exactly", [1, 2])
+def test_as_many_words_as_are_asked_for(exactly):
+    log_probs = steps(5, 4, 2)
+    search = PrefixSearch(beams=500, hints=Hints(PIECES, exactly=exactly))
+    search.push(log_probs)
+
+    def legal(text):
+        said = "".join(PIECES[s] for s in text).split(" ")
+        return len(said) == exactly and all(said)
+
+    expected = max((pair for pair in totals(log_probs).items() if legal(pair[0])), key=lambda pair: pair[1])
+    assert tuple(search.best()[0][0]) == expected[0]
+
+
 def test_a_language_model_turns_the_scale():
     ngram = KneserNey.fit([np.array([4, 5, 3])] * 20 + [np.array([5, 3])], 2, 6, 2)
     language = WordNgrams(ngram, {"a": 4, "b": 5}, 1, 3)

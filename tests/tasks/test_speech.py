@@ -96,6 +96,13 @@ def test_a_lexicon_closes_the_vocabulary(model, strings, tmp_path):
         next(iter(model.predict([strings], lexicon=["something"])))
 
 
+def test_a_recording_of_one_word_has_one(model, words):
+    files = sorted(words.glob("*.wav"))[:20]
+    assert all(len(t.words) == 1 for t in model.predict(files, words=1))
+    with pytest.raises(ConfigError, match="words must be at least 0"):
+        next(iter(model.predict(files, words=-1)))
+
+
 def test_texts_tell_which_words_follow(model, strings, tmp_path):
     (tmp_path / "texts.txt").write_text("ai ia au\n" * 50)
     assert [t.text for t in model.predict([strings / "0.wav"], language=tmp_path / "texts.txt")]

@@ -27,6 +27,7 @@ def predict(
     language: Annotated[
         Path | None, typer.Option(help="Texts, or a model of `unspool train text`, that say which words follow which (speech).")
     ] = None,
+    words: Annotated[int | None, typer.Option(help="How many words each recording holds, where that is known (speech).")] = None,
     reject: Annotated[float | None, typer.Option(help="A word less sure than this, from 0 to 1, becomes [?] (speech).")] = None,
     code: Annotated[int | None, typer.Option(help="The genetic code, as 11 or 4 [default: recognised] (dna).")] = None,
     proteins: Annotated[Path | None, typer.Option(help="Write the proteins here, as FASTA (dna).")] = None,
@@ -48,7 +49,7 @@ def predict(
 
     trained = load(model)
     given = {"explain": explain, "beams": beams, "best": best, "no_repeat": no_repeat, "glossary": glossary, "keep": keep or None}
-    given |= {"lexicon": lexicon, "language": language, "reject": reject, "code": code}
+    given |= {"lexicon": lexicon, "language": language, "words": words, "reject": reject, "code": code}
     beside = {name: path for name, path in (("proteins", proteins), ("genes", genes), ("track", track), ("region", region)) if path}
     options = {name: value for name, value in given.items() if value is not None}
     print(deliver(trained, predict(trained, inputs, **options), output, json, **beside))

@@ -27,15 +27,18 @@ class Language(Protocol):
 
 
 class Hint(NamedTuple):
-    """Where a hypothesis stands: the word it is writing (None before the first), and the language model's state."""
+    """Where a hypothesis stands: the word it is writing (None before the first), the language model's state, and how many words are
+    written."""
 
     word: str | None
     state: Any
+    count: int = 0
 
 
 class Hints:
     """`pieces` are the symbols as text; one that begins with a space begins a word. With `words`, only those are written; with a
-    `language` each word adds `weight` times its log p, and each word adds `bonus`, against too few."""
+    `language` each word adds `weight` times its log p, and each word adds `bonus`, against too few. With `exactly`, so many words
+    are written."""
 
     def __init__(
         self,
@@ -44,8 +47,9 @@ class Hints:
         language: Language | None = None,
         weight: float = 0.5,
         bonus: float = 0.0,
+        exactly: int = 0,
     ):
-        self.pieces, self.language, self.weight, self.bonus = pieces, language, weight, bonus
+        self.pieces, self.language, self.weight, self.bonus, self.exactly = pieces, language, weight, bonus, exactly
         self._words = None if words is None else frozenset(words)
         self._beginnings = None if words is None else frozenset(word[:n] for word in words for n in range(len(word) + 1))
 
@@ -63,11 +67,13 @@ class Hints:
             if done is None:
                 return None
             gain, hint = done
+            if hint.count == self.exactly > 0:
+                return None
             piece = piece.removeprefix(" ")
         word = (hint.word or "") + piece
         if self._beginnings is not None and word not in self._beginnings:
             return None
-        return gain, Hint(word, hint.state)
+        return gain, hint._replace(word=word)
 
     def finish(self, hint: Hint) -> tuple[float, Hint] | None:
         """What the end adds, and where what follows it stands; None in the middle of a word."""
@@ -75,17 +81,19 @@ class Hints:
         if done is None:
             return None
         gain, hint = done
-        return gain + (self.weight * self.language.end(hint.state) if self.language else 0.0), Hint(None, hint.state)
+        if self.exactly and hint.count != self.exactly:
+            return None
+        return gain + (self.weight * self.language.end(hint.state) if self.language else 0.0), hint._replace(word=None)
 
     def _complete(self, hint: Hint) -> tuple[float, Hint] | None:
         if not hint.word:
-            return None if hint.word == "" else (0.0, Hint("", hint.state))
+            return None if hint.word == "" else (0.0, hint._replace(word=""))
         if self._words is not None and hint.word not in self._words:
             return None
         if self.language is None:
-            return self.bonus, Hint("", hint.state)
+            return self.bonus, Hint("", hint.state, hint.count + 1)
         gain, state = self.language.next(hint.state, hint.word)
-        return self.bonus + self.weight * gain, Hint("", state)
+        return self.bonus + self.weight * gain, Hint("", state, hint.count + 1)
 
 
 class WordNgrams:

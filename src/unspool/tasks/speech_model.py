@@ -81,14 +81,16 @@ def build(config: SpeechConfig, rate: int, symbols: int, marks: int, device: tor
     return Recogniser(listener, head, marks).to(device)
 
 
-def hints_of(codec: Transcripts, words: Collection[str] | None = None, language: Language | None = None) -> Hints | None:
+def hints_of(
+    codec: Transcripts, words: Collection[str] | None = None, language: Language | None = None, exactly: int = 0
+) -> Hints | None:
     """What hypotheses are scored with; a codec of whole words knows no others."""
     pieces = codec.pieces
     if words is None and codec.unit == "words":
         words = codec.vocabulary.symbols[4:]
-    if words is None and language is None:
+    if words is None and language is None and not exactly:
         return None
-    return Hints(pieces, words, language)
+    return Hints(pieces, words, language, exactly=exactly)
 
 
 class SpeechModel(Trained):
@@ -118,14 +120,16 @@ class SpeechModel(Trained):
         beams: int = BEAMS,
         lexicon: str | Path | Collection[str] | None = None,
         language: str | Path | None = None,
+        words: int = 0,
         reject: float = 0.0,
     ) -> Iterator[Transcript]:
         """What each audio file says; a folder stands for the audio in it.
 
         `lexicon` (words, or a file of them) closes the vocabulary; `language` is a file of texts, whose word n-grams count, or a
-        model of `unspool train text`. A word less sure than `reject` becomes [?].
+        model of `unspool train text`. `words` says how many each recording holds, where that is known. A word less sure than
+        `reject` becomes [?].
         """
-        write = self._writer(beams, lexicon, language, reject)
+        write = self._writer(beams, lexicon, language, words, reject)
         for path in _files(inputs):
             yield self._transcribe(path, write())
 
@@ -150,13 +154,16 @@ class SpeechModel(Trained):
         beams: int = BEAMS,
         lexicon: str | Path | Collection[str] | None = None,
         language: str | Path | None = None,
+        words: int = 0,
         reject: float = 0.0,
     ) -> Callable[[], Scribe]:
         if beams < 1:
             raise ConfigError(f"beams must be at least 1, not {beams}")
+        if words < 0:
+            raise ConfigError(f"words must be at least 0 (not known), not {words}")
         if not 0 <= reject <= 1:
             raise ConfigError(f"reject is a confidence from 0 to 1, not {reject}")
-        hints = hints_of(self.codec, self._lexicon(lexicon), self._language(language))
+        hints = hints_of(self.codec, self._lexicon(lexicon), self._language(language), words)
         judge = self._judge()
         timed = bool(self.config.strings)
         return lambda: Scribe(self.model, self.codec, hints, beams=beams, judge=judge, reject=reject, timed=timed)
