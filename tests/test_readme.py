@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.table import results, updated
-from unspool.tasks import formants, numerals, reviews
+from unspool.tasks import dna_simulated, formants, numerals, reviews
 from unspool.tasks.cadences import write
 
 README, GUIDE = ((Path(__file__).parents[1] / name).read_text("utf-8") for name in ("README.md", "docs/guide.md"))
@@ -44,6 +44,11 @@ def desk(tmp_path_factory):
     (folder / "calls" / "0.wav").rename(folder / "call.wav")
     (folder / "words.txt").write_text("ai\nia\nuau\n")
     (folder / "texts.txt").write_text("ai ia au\nai uau\n")
+    for name, length, seed in (("genomes/train", 60_000, 1), ("other-genomes/test", 20_000, 2)):
+        dna_simulated.write((folder / name).parent, Path(name).name, length, seed)
+    dna_simulated.write(folder, "genome", 30_000, 3)
+    rows = "".join(f"{'ab'[n % 2]},{'ACGT' * 4}{'AC'[n % 2] * 5}\n" for n in range(60))
+    (folder / "windows.csv").write_text("label,sequence\n" + rows)
     return folder
 
 

@@ -203,3 +203,57 @@ def test_too_few_genes_are_refused(tmp_path):
     write(tmp_path / "few", "few", 3000, 1)
     with pytest.raises(DataError, match=r"there are only \d+ genes to learn from"):
         unspool.train("dna", tmp_path / "few", tmp_path / "model", epochs=1, progress="silent")
+
+
+def test_a_picture_of_a_region(model, desk, tmp_path):
+    found = list(model.predict([desk / "test"]))
+    message = model.deliver(iter(found), tmp_path / "r.png", region="test:5000-15000")
+    assert "genes of test are drawn in" in message
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    for region, error, text in [
+        ("test", ConfigError, "a region is NAME:FIRST-LAST"),
+        ("x:1-9", DataError, "there is no contig 'x'"),
+    ]:
+        with pytest.raises(error, match=text):
+            model.deliver(iter(found), tmp_path / "r.png", region=region)
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory):
+    """Windows of 40 bases whose middle may hold one of two motifs."""
+    folder = tmp_path_factory.mktemp("windows")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(300):
+        bases = rng.integers(0, 4, 40)
+        label = ("none", "give", "take")[number % 3]
+        if label != "none":
+            bases[18:23] = [2, 3, 0, 0, 2] if label == "give" else [3, 3, 3, 0, 2]
+        rows.append(f"{label},{decoded(bases.astype(np.uint8))},g{number // 2}")
+    for name, part in (("train.csv", rows[:240]), ("test.csv", rows[240:])):
+        (folder / name).write_text("label,sequence,group\n" + "\n".join(part) + "\n")
+    return folder
+
+
+def test_labelled_windows(windows, tmp_path):
+    model = unspool.train("dna", windows / "train.csv", tmp_path / "m", epochs=25, learning_rate=1e-2, hidden=16, progress="silent")
+    found = model.evaluate([windows / "test.csv"])
+    assert found["accuracy"] > 0.85 > found["baselines"]["majority, accuracy"]
+    assert found["windows"] == 60
+    answers = model.predict([windows / "test.csv"])
+    assert sum(answers[0].probabilities.values()) == pytest.approx(1)
+    assert "60 classes are in" in model.deliver(answers, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines()[0] == "place,label,give,none,take"
+    assert len(model.deliver(answers, as_json=True).splitlines()) == 60
+
+
+def test_windows_that_do_not_fit_are_named(tmp_path):
+    (tmp_path / "a.csv").write_text("label,sequence\nx,ACGT\ny,ACZT\n")
+    with pytest.raises(DataError, match=r"a\.csv, line 3: 'Z' is no base"):
+        unspool.train("dna", tmp_path / "a.csv", tmp_path / "m", epochs=1, progress="silent")
+    (tmp_path / "b.csv").write_text("label,other\nx,ACGT\n")
+    with pytest.raises(DataError, match="which column holds the sequence"):
+        unspool.train("dna", tmp_path / "b.csv", tmp_path / "m", epochs=1, progress="silent")
+    (tmp_path / "c.csv").write_text("label,sequence\nx,ACGT\nx,ACGA\n")
+    with pytest.raises(DataError, match="2 windows of 1 classes are too few"):
+        unspool.train("dna", tmp_path / "c.csv", tmp_path / "m", epochs=1, progress="silent")
