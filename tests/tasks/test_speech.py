@@ -19,20 +19,21 @@ from unspool.tasks.speech_sounds import Sounds, split
 from unspool.tasks.speech_words import borders
 
 soundfile = pytest.importorskip("soundfile")
-SMALL = {"hidden": 32, "embedding": 32, "batch": 4, "progress": "silent", "strings": True}
+FEW = ("ai", "ua", "iui", "uau")
+SMALL = {"hidden": 32, "embedding": 32, "batch": 3, "progress": "silent", "strings": True}
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
     folder = tmp_path_factory.mktemp("words") / "takes"
-    write(folder, 16, seed=1)
+    write(folder, 24, seed=1, words=FEW)
     return folder
 
 
 @pytest.fixture(scope="module")
 def strings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("strings") / "strings"
-    write(folder, 12, seed=1, strings=True)
+    write(folder, 12, seed=1, strings=True, words=FEW)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def say(word: str, rng: np.random.Generator, pitch: float, size: float) -> np.nd
     return (values + rng.standard_normal(length) * 0.002).astype(np.float32)
 
 
-def write(folder: Path, takes: int, seed: int, *, strings: bool = False) -> None:
+def write(folder: Path, takes: int, seed: int, *, strings: bool = False, words: Sequence[str] = WORDS) -> None:
     """`takes` recordings of each word, by eight speakers of the seed in turn, named {word}_{speaker}_{take}.wav; or so many strings
     of three to seven words, with a manifest that has their times."""
     soundfile = extra("soundfile", "speech")
@@ -46,7 +47,7 @@ def write(folder: Path, takes: int, seed: int, *, strings: bool = False) -> None
     voices = [(rng.uniform(90, 230), rng.uniform(0.88, 1.15)) for _ in range(VOICES)]
     if not strings:
         for take in range(takes):
-            for word in WORDS:
+            for word in words:
                 voice = take % VOICES
                 soundfile.write(folder / f"{word}_s{voice}_{take}.wav", say(word, rng, *voices[voice]), RATE)
         return
@@ -55,7 +56,7 @@ def write(folder: Path, takes: int, seed: int, *, strings: bool = False) -> None
         table.writerow(("audio", "text", "speaker", "times"))
         for number in range(takes):
             voice = number % VOICES
-            said = [str(word) for word in rng.choice(WORDS, rng.integers(3, 8))]
+            said = [str(word) for word in rng.choice(words, rng.integers(3, 8))]
             parts, times, at = [], [], 0
             for word in said:
                 sounds = say(word, rng, *voices[voice])
