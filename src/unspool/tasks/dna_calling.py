@@ -65,11 +65,10 @@ def _of_strand(
     codon = codons(own)
     frames = open_frames(codon, code.stops, least)
     logit = read.starts[:, 0] if strand > 0 else read.starts[::-1, 1]
-    sums = _sums(read, strand, length)
+    sums = _Sums(read, strand, length)
     pairs = _pairs(frames.low, frames.stop, frames.open_start & edges, codon, code, least)
     kind = frames.low % 3  # all starts of a frame are in one
-    row = kind[pairs[0]]
-    total = sums[row, frames.stop[pairs[0]]] - sums[row, pairs[1]]
+    total = sums.between(kind[pairs[0]], pairs[1], frames.stop[pairs[0]])
     real = pairs[2]
     judged = weights.start[0] * total + weights.start[1] * np.where(real, logit[pairs[1]], -1.0)
     best = _best_of(pairs[0], judged, len(frames.low))
@@ -94,17 +93,26 @@ def _of_strand(
     return Candidates(start, stop, np.full(len(start), strand), partial, features)
 
 
-def _sums(read: Read, strand: int, length: int) -> np.ndarray:
-    """For each frame of a strand's own direction the sum of log odds up to each of its bases, (3, N + 1)."""
-    edges = np.arange(len(read.classes) + 1) * STEP
-    found = np.empty((3, length + 1))
-    for frame in range(3):
+class _Sums:
+    """The sum of log odds of each frame of a strand up to any of its bases, in its own direction."""
+
+    def __init__(self, read: Read, strand: int, length: int):
+        self._strand, self._length = strand, length
         # A backward gene [s, e) begins at N - e of its own direction, so its frame e mod 3 is that of N less where it begins.
-        kind = 1 + frame if strand > 0 else 4 + (length - frame) % 3
-        total = np.concatenate([[0.0], np.cumsum((read.classes[:, kind] - read.classes[:, 0]).astype(np.float64))])
-        whole = np.interp(np.arange(length + 1), edges, total)
-        found[frame] = whole if strand > 0 else whole[-1] - whole[::-1]
-    return found
+        kinds = [1 + f if strand > 0 else 4 + (length - f) % 3 for f in range(3)]
+        odds = (read.classes[:, kinds] - read.classes[:, :1]).astype(np.float64)
+        self._odds = np.concatenate([odds, np.zeros((1, 3))])
+        self._total = np.concatenate([np.zeros((1, 3)), np.cumsum(odds, axis=0)])
+
+    def between(self, frame: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        """Of bases [start, stop) in frames (M,)."""
+        if self._strand < 0:
+            start, stop = self._length - stop, self._length - start
+        return self._up_to(frame, stop) - self._up_to(frame, start)
+
+    def _up_to(self, frame: np.ndarray, base: np.ndarray) -> np.ndarray:
+        step, rest = np.divmod(base, STEP)
+        return self._total[step, frame] + self._odds[step, frame] * (rest / STEP)
 
 
 def _pairs(
