@@ -20,7 +20,7 @@ from unspool.tasks.speech_words import borders
 
 soundfile = pytest.importorskip("soundfile")
 FEW = ("ai", "ua", "iui", "uau")
-SMALL = {"hidden": 32, "embedding": 32, "batch": 3, "progress": "silent", "strings": True}
+SMALL = {"hidden": 48, "embedding": 48, "layers": 1, "dropout": 0.05, "batch": 4, "progress": "silent", "strings": True}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def strings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(words, tmp_path_factory):
     torch.manual_seed(0)
-    return unspool.train("speech", words, tmp_path_factory.mktemp("models") / "m", epochs=20, learning_rate=6e-3, **SMALL)
+    return unspool.train("speech", words, tmp_path_factory.mktemp("models") / "m", epochs=45, learning_rate=5e-3, **SMALL)
 
 
 @pytest.fixture(scope="module")

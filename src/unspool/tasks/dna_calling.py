@@ -72,8 +72,8 @@ def _of_strand(
     real = pairs[2]
     judged = weights.start[0] * total + weights.start[1] * np.where(real, logit[pairs[1]], -1.0)
     best = _best_of(pairs[0], judged, len(frames.low))
-    kept = (best >= 0) & ~(frames.open_stop & ~edges)
-    best, frame = best[kept], np.flatnonzero(kept)
+    frame = np.flatnonzero((best >= 0) & (edges | ~frames.open_stop))
+    best = best[frame]
     start, stop, total = pairs[1][best], frames.stop[frame], total[best]
     steps = (stop - start) / STEP
     partial = ~real[best] | frames.open_stop[frame]

@@ -35,7 +35,8 @@ def say(word: str, rng: np.random.Generator, pitch: float, size: float) -> np.nd
         values += gain * np.sin(k * phase) / np.sqrt(k)
     rise = np.minimum(1, np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.02 * RATE))
     values *= rise / np.abs(values).max() * rng.uniform(0.2, 0.7)
-    return (values + rng.standard_normal(length) * 0.002).astype(np.float32)
+    values = np.pad(values, int(0.03 * RATE))  # what is quiet before and after a word is the recording's own noise
+    return (values + rng.standard_normal(len(values)) * 0.002).astype(np.float32)
 
 
 def write(folder: Path, takes: int, seed: int, *, strings: bool = False, words: Sequence[str] = WORDS) -> None:
