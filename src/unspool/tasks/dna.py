@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from unspool.codecs.genomes import Contig, Gene, Genomes
 from unspool.codecs.sites import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import Weights, candidates, fitted
+from unspool.tasks.dna_calling import Candidates, Weights, candidates, fitted
 from unspool.tasks.dna_config import DnaConfig, settle
 from unspool.tasks.dna_labels import usable
 from unspool.tasks.dna_model import DnaModel, build, read_contig
@@ -30,6 +30,7 @@ __all__ = ["Dna"]
 
 LEAST = 50  # genes
 KEPT = 3_000_000  # bases that gene weights are learned from
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # that are tried, of log odds beside a start's own logit
 HELD = 20 * WINDOW  # bases of a validation stretch at most
 
 
@@ -189,20 +190,34 @@ class _Job:
         """What starts and genes are judged by, learned from stretches of the training genomes with the best weights."""
         folder.load_into(self.model)
         self.model.eval()
-        weights = Weights()
-        features, right = [], []
-        for contig in self.kept:
-            read = read_contig(self.model, contig.bases)
-            code = genetic_code(contig.code or 11)
-            found = candidates(contig.bases, read, code, weights, self.config.shortest, edges=False)
-            true = {_end(g) for g in contig.genes if usable(g)}
-            odd = {_end(g) for g in contig.genes if not usable(g)}
-            ends = [(int(s), int(b if s > 0 else a)) for a, b, s in zip(found.start, found.stop, found.strand, strict=True)]
-            counts = np.array([end not in odd for end in ends], bool)
-            features.append(found.features[counts])
-            right.append(np.array([end in true for end in ends], bool)[counts])
-        gene = fitted(np.concatenate(features), np.concatenate(right))
+        reads = [(contig, read_contig(self.model, contig.bases)) for contig in self.kept]
+
+        def found(weights: Weights) -> Iterator[tuple[Contig, Candidates]]:
+            for contig, read in reads:
+                code = genetic_code(contig.code or 11)
+                yield contig, candidates(contig.bases, read, code, weights, self.config.shortest, edges=False)
+
+        ways = [Weights(start=(share, 1.0)) for share in SHARES]
+        weights = max(ways, key=lambda way: sum(_starts(contig, some) for contig, some in found(way)))
+        parts = [_judged(contig, some) for contig, some in found(weights)]
+        gene = fitted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
         return {"weights": {"start": list(weights.start), "gene": list(gene), "cost": weights.cost}}
+
+
+def _starts(contig: Contig, found: Candidates) -> int:
+    """How many true genes have their right start among the candidates."""
+    true = {(g.start, g.stop, g.strand) for g in contig.genes if usable(g)}
+    return sum(key in true for key in zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True))
+
+
+def _judged(contig: Contig, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """The features (M, 6) of the candidates that count, and which of them are genes (M,)."""
+    true, odd = ({_end(g) for g in contig.genes if usable(g) == kind} for kind in (True, False))
+    ends = [
+        (s, b if s > 0 else a) for a, b, s in zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True)
+    ]
+    counts = np.array([end not in odd for end in ends], bool)
+    return found.features[counts], np.array([end in true for end in ends], bool)[counts]
 
 
 def _end(gene: Gene) -> tuple[int, int]:

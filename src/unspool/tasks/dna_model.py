@@ -32,7 +32,7 @@ __all__ = ["Annotation", "DnaModel", "build", "read_contig", "recognised"]
 
 PIECE, MARGIN = 3000 * STEP, 300 * STEP  # bases that are read as one window, and on either side of what counts of it
 TOGETHER = 4  # windows
-ROUND = 9_000  # bases of the other end that are seen at the ends of a circle; a multiple of nine
+ROUND = 9_000  # bases of the other end that are seen at the ends of a circle
 TELLING = 20_000  # bases of a contig that tell their own genetic code
 SURE = 0.8  # probability of a class where codons are counted
 TGA, TGG, ENDING = 56, 58, (48, 50)
@@ -160,8 +160,11 @@ class DnaModel(Trained):
 
     def annotate(self, contig: Contig, code: int = 0, seen: np.ndarray | None = None) -> tuple[Annotation, np.ndarray]:
         """The genes of a contig; `seen` is what contigs of the same genome told of its code, which comes back with this one's."""
-        around = min(ROUND, len(contig) // STEP * STEP) if contig.circular else 0
+        around = min(ROUND, len(contig)) if contig.circular else 0
         bases = np.concatenate([contig.bases[len(contig) - around :], contig.bases, contig.bases[:around]])
+        rest = -len(bases) % STEP
+        half = (rest + STEP * (rest % 2)) // 2  # as much on either side, so that the other strand is read in the same steps
+        bases, offset = np.pad(bases, half, constant_values=4), around + half
         read = read_contig(self.model, bases)
         counts = recognised(bases, read)
         seen = counts + (0 if seen is None else seen)
@@ -171,12 +174,14 @@ class DnaModel(Trained):
         logits = found.logits(self.weights)
         genes = []
         for n, p in zip(places.tolist(), likely.tolist(), strict=True):
-            start, stop = int(found.start[n]) - around, int(found.stop[n]) - around
-            if 0 <= start < len(contig) or not around:
+            start, stop = int(found.start[n]) - offset, int(found.stop[n]) - offset
+            if not around:  # whole codons within the contig
+                start, stop = start + 3 * max(0, -(start // 3)), stop - 3 * max(0, -((len(contig) - stop) // 3))
+            if 0 <= start < len(contig):
                 gene = Gene(start, stop, int(found.strand[n]), partial=bool(found.partial[n]))
                 genes.append(Called(gene, float(logits[n]), p))
         genes.sort(key=lambda called: (called.gene.start, called.gene.stop))
-        coding = 1 - np.exp(read.classes[around // STEP :][: -(-len(contig) // STEP), 0])
+        coding = np.repeat(1 - np.exp(read.classes[:, 0]), STEP)[offset : offset + len(contig)][STEP // 2 :: STEP]
         return Annotation(contig, genes, code, coding), seen
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
