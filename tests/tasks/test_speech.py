@@ -136,6 +136,18 @@ def test_a_stream_gives_what_the_whole_recording_gives(live, strings, size):
         assert partial[0] == "" or size > 801
 
 
+@pytest.mark.parametrize("size", [333, 1600])
+def test_segments_end_at_the_same_places_whatever_the_pieces(live, strings, size):
+    silence = np.random.default_rng(0).standard_normal(RATE * 2).astype(np.float32) * 0.002
+    values = np.concatenate([p for n in range(3) for p in (AudioFile(strings / f"{n}.wav").read(RATE), silence)])
+    whole = live.transcribe([values])[0]
+    stream = live.stream()
+    for at in range(0, len(values), size):
+        stream.push(values[at : at + size])
+    assert stream._scribe._first > 0  # a segment has ended
+    assert [(w.word, w.start, w.end) for w in stream.finish()] == [(w.word, w.start, w.end) for w in whole.words]
+
+
 def test_a_stream_refuses_what_is_no_sound(live):
     for values in (np.array([0.1, np.nan]), np.zeros((10, 2))):
         with pytest.raises(DataError, match=r"pressure values \(n,\) of one channel"):
@@ -190,6 +202,10 @@ def test_odd_recordings_have_a_sentence_each(model, tmp_path):
     assert "clipped" in found["loud.wav"].warnings[0]
     assert "cut.flac is" in found["cut.flac"].warnings[0]
     assert found["whole.flac"].warnings == []
+    (tmp_path / "no.wav").write_text("nothing")
+    found = {t.path.rsplit("/", 1)[-1]: t for t in model.predict([tmp_path])}
+    assert "no audio that can be read" in found["no.wav"].warnings[0]
+    assert len(found) == 6
 
 
 def test_rows_that_cannot_be_learned_from_are_reported(words, tmp_path):

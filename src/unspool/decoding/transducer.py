@@ -104,6 +104,12 @@ class TransducerSearch:
             hyp.prediction, hyp.state = predictions[row : row + 1], tuple(s[:, row : row + 1] for s in states)
 
     @property
+    def silent(self) -> int:
+        """Steps since the best hypothesis said something."""
+        steps = self._alive[0].steps
+        return self._now - (steps[-1] + 1 if steps else 0)
+
+    @property
     def partial(self) -> list[int]:
         """The symbols of the best hypothesis so far."""
         return list(self._alive[0].symbols)

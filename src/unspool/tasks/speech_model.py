@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unspool.codecs import subtitles
 from unspool.codecs.audio import ENDINGS, AudioFile, faults
 from unspool.codecs.recordings import Recordings
-from unspool.codecs.subtitles import Timed
 from unspool.codecs.transcripts import Transcripts, clean
 from unspool.decoding.ctc import greedy
 from unspool.decoding.hints import Hints, Language
@@ -30,10 +26,11 @@ from unspool.models.transducer import Transducer
 from unspool.scoring.templates import Templates
 from unspool.scoring.typical import Typical
 from unspool.scoring.words import word_errors
+from unspool.tasks.speech_answers import Transcript, delivered, joined
 from unspool.tasks.speech_config import SpeechConfig
 from unspool.tasks.speech_listen import SpeechStream, Watched, listen
 from unspool.tasks.speech_scores import NONE, Row, scores
-from unspool.tasks.speech_words import Judge, Scribe, Word
+from unspool.tasks.speech_words import Judge, Scribe
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 
@@ -41,23 +38,6 @@ __all__ = ["BEAMS", "SpeechModel", "Transcript", "build", "hints_of"]
 
 AHEAD = 10  # steps that a streaming model looks ahead
 BEAMS = 8
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """What a recording says: the text, its words with times in seconds and confidence, and what was wrong with the recording."""
-
-    path: str
-    text: str
-    words: list[Word] = field(default_factory=list)
-    seconds: float = 0.0
-    warnings: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        words = [{k: v for k, v in asdict(w).items() if v != ""} for w in self.words]
-        for word in words:
-            word["confidence"] = round(word["confidence"], 4)
-        return {"path": self.path, "text": self.text, "seconds": round(self.seconds, 3), "words": words, "warnings": self.warnings}
 
 
 def build(config: SpeechConfig, rate: int, symbols: int, marks: int, device: torch.device, seed: int) -> Recogniser:
@@ -130,8 +110,14 @@ class SpeechModel(Trained):
         `reject` becomes [?].
         """
         write = self._writer(beams, lexicon, language, words, reject)
-        for path in _files(inputs):
-            yield self._transcribe(path, write())
+        files = list(_files(inputs))
+        for path in files:
+            try:
+                yield self._transcribe(path, write())
+            except DataError as error:
+                if len(files) == 1:
+                    raise
+                yield Transcript(str(path), "", warnings=[str(error)])  # the others go on
 
     def transcribe(self, recordings: Sequence[np.ndarray], **options: Any) -> list[Transcript]:
         """What recordings (N,) at the model's own rate say; the options of `predict`."""
@@ -142,7 +128,7 @@ class SpeechModel(Trained):
             for h in listen(self.model.listener, self.rate, iter([values])):
                 scribe.push(h)
             words = scribe.finish()
-            found.append(Transcript(str(number), _text(words), words, len(values) / self.rate, faults(values)))
+            found.append(Transcript(str(number), joined(words), words, len(values) / self.rate, faults(values)))
         return found
 
     def stream(self, rate: int | None = None, **options: Any) -> SpeechStream:
@@ -211,7 +197,7 @@ class SpeechModel(Trained):
                 raise
             warnings.append(str(error))
         words = scribe.finish()
-        return Transcript(str(path), _text(words), words, found.values / self.rate, warnings + found.faults)
+        return Transcript(str(path), joined(words), words, found.values / self.rate, warnings + found.faults)
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Word and character error rates with their kinds of errors, by speaker, beside those of the likeliest path and baselines;
@@ -250,7 +236,7 @@ class SpeechModel(Trained):
             return self.codec.decode(greedy(self.model.head.log_probs(h).cpu().numpy()))
         scribe = Scribe(self.model, self.codec, None, beams=1)
         scribe.push(h)
-        return _text(scribe.finish())
+        return joined(scribe.finish())
 
     def _baselines(self, rows: list[Row]) -> dict[str, float]:
         frequent = self.stored["data"]["frequent"]
@@ -272,25 +258,7 @@ class SpeechModel(Trained):
     def deliver(self, samples: Iterable[Transcript], output: Path | None = None, as_json: bool = False) -> str:
         """The transcripts as lines, or JSON lines. An output file is .srt, .vtt (of one recording), .json (one object a line) or,
         with any other ending, one text a line."""
-        if output is None:
-            return "\n".join(json.dumps(t.to_json(), ensure_ascii=False) if as_json else _shown(t) for t in samples)
-        kind = output.suffix.lower()
-        found = list(samples)
-        if kind in (".srt", ".vtt"):
-            if len(found) != 1:
-                raise ConfigError(f"{output} holds the subtitles of one recording, not of {len(found)}; give one, or write .json")
-            words = [Timed(w.word, w.start, w.end) for w in found[0].words]
-            text = subtitles.srt(words) if kind == ".srt" else subtitles.vtt(words)
-        elif as_json or kind in (".json", ".jsonl"):
-            text = "".join(json.dumps(t.to_json(), ensure_ascii=False) + "\n" for t in found)
-        else:
-            text = "".join(t.text + "\n" for t in found)
-        try:
-            output.write_text(text, "utf-8")
-        except OSError as error:
-            raise DataError(f"cannot write {output}: {error.strerror}") from error
-        odd = sum(bool(t.warnings) for t in found)
-        return f"{len(found):,} transcripts are in {output}" + (f"; {odd:,} recordings have warnings (see --json)" if odd else "")
+        return delivered(samples, output, as_json)
 
 
 def _files(inputs: Iterable[str | Path]) -> Iterator[Path]:
@@ -303,11 +271,3 @@ def _files(inputs: Iterable[str | Path]) -> Iterator[Path]:
             yield from found
         else:
             yield path
-
-
-def _text(words: Sequence[Word]) -> str:
-    return " ".join(w.word for w in words)
-
-
-def _shown(t: Transcript) -> str:
-    return "\n".join([f"{t.path}: {t.text}", *(f"    warning: {w}" for w in t.warnings)])

@@ -26,6 +26,7 @@ __all__ = ["Evidence", "Judge", "Scribe", "Word", "borders"]
 
 PAUSE = 1.0  # seconds of silence that end a segment
 LONGEST = 60.0  # seconds of a segment
+LOOK = 10  # steps between looks whether a segment is over
 REJECTED = "[?]"
 
 
@@ -90,22 +91,31 @@ class Scribe:
     @torch.inference_mode()
     def push(self, h: Tensor) -> None:
         """Goes on by hidden states (t, H)."""
-        pause, longest = (int(seconds / self.model.listener.seconds) for seconds in (PAUSE, LONGEST))
-        for piece in h.split(pause // 2) if len(h) else ():
+        while len(h):  # a segment ends at a multiple of LOOK steps alone, so pieces of any size give the same
+            size = LOOK - (self._first + self._steps) % LOOK
+            piece, h = h[:size], h[size:]
             self._h.append(piece)
             self._steps += len(piece)
-            if isinstance(self.model.head, CTC):
-                log_probs = self.model.head.log_probs(piece)
-                self._log_probs.append(log_probs)
-                self._search.push(log_probs.cpu().numpy())
-                loud = (log_probs[:, BLANK] < math.log(0.95)).nonzero()
-            else:
-                before = len(self._search.partial)
-                self._search.push(piece)
-                loud = torch.arange(len(self._search.partial) - before)[:, None]
-            self._silent = len(piece) - 1 - int(loud[-1]) if len(loud) else self._silent + len(piece)
-            if self._steps >= longest or (self._silent >= pause and self._steps > self._silent):
+            self._hear(piece)
+            if (self._first + self._steps) % LOOK == 0 and self._ends():
                 self._close()
+
+    def _hear(self, piece: Tensor) -> None:
+        """Goes on with the search, and counts the steps at the end that say nothing."""
+        if isinstance(self.model.head, CTC):
+            log_probs = self.model.head.log_probs(piece)
+            self._log_probs.append(log_probs)
+            self._search.push(log_probs.cpu().numpy())
+            loud = (log_probs[:, BLANK] < math.log(0.95)).nonzero()
+            self._silent = len(piece) - 1 - int(loud[-1]) if len(loud) else self._silent + len(piece)
+        else:
+            self._search.push(piece)
+            self._silent = self._search.silent
+
+    def _ends(self) -> bool:
+        """Whether a segment is over: something was said, and then nothing; or it is too long."""
+        pause, longest = (seconds / self.model.listener.seconds for seconds in (PAUSE, LONGEST))
+        return self._steps >= longest or (self._silent >= pause and self._steps > self._silent)
 
     def finish(self) -> list[Word]:
         """All words."""
