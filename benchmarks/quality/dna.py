@@ -22,8 +22,9 @@ import unspool
 from benchmarks.quality.rows import MODELS, command, run
 from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
+from unspool.codecs.bases import Contig, Gene, decoded
 from unspool.codecs.genetic import genetic_code
-from unspool.codecs.genomes import Contig, Gene, Genomes, decoded
+from unspool.codecs.genomes import Genomes
 from unspool.errors import extra
 from unspool.tasks.dna_labels import usable
 from unspool.tasks.dna_scores import Tally, longest_frames

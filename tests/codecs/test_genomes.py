@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from unspool.codecs.annotations import HEAD, Called, bases_of, bedgraph, gff3, nucleotides, proteins
+from unspool.codecs.bases import Contig, Gene, decoded, encoded, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
-from unspool.codecs.genomes import Contig, Gene, Genomes, decoded, encoded, reverse_complement
+from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
 
 GENE = "ATGAAACCCTGGTAA"  # M K P W

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
+from unspool.codecs.bases import Gene, encoded
 from unspool.codecs.genetic import codons, genetic_code
-from unspool.codecs.genomes import Gene, encoded
 from unspool.decoding.genes import chosen, open_frames
 from unspool.tasks.dna_scores import Tally, longest_frames
 from unspool.tasks.dna_simulated import genome
@@ -91,7 +91,7 @@ def test_the_longest_frames_find_long_genes():
 def test_a_simulated_genome_has_whole_genes():
     code = genetic_code(11)
     bases, genes = genome(20_000, 1)
-    from unspool.codecs.genomes import reverse_complement
+    from unspool.codecs.bases import reverse_complement
 
     for start, stop, strand in genes:
         own = bases[start:stop] if strand > 0 else reverse_complement(bases[start:stop])

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from unspool.codecs.genomes import Contig, Gene, reverse_complement
+from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.layers import Recurrent
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_labels import labels, starts

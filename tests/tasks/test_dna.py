@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import unspool
+from unspool.codecs.bases import Contig, Gene, decoded, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
-from unspool.codecs.genomes import Contig, Gene, Genomes, decoded, reverse_complement
+from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
 from unspool.tasks.dna_labels import labels
 from unspool.tasks.dna_model import code_of
@@ -95,7 +96,7 @@ def test_a_gene_at_the_end_of_a_contig_is_partial(model, desk):
 
 def test_odd_contigs_have_an_answer(model):
     for text in ("A", "ACGT", "N" * 500, "ACGT" * 100):
-        from unspool.codecs.genomes import encoded
+        from unspool.codecs.bases import encoded
 
         found, _ = model.annotate(Contig("x", encoded(text)))
         assert all(c.gene.stop <= len(text) for c in found.genes)

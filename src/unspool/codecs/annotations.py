@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from unspool.codecs.bases import Contig, Gene, decoded, reverse_complement
 from unspool.codecs.genetic import genetic_code
-from unspool.codecs.genomes import Contig, Gene, decoded, reverse_complement
 
 __all__ = ["HEAD", "Called", "bases_of", "bedgraph", "gff3", "nucleotides", "proteins"]
 

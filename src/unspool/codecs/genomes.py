@@ -11,73 +11,23 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from unspool.codecs.bases import IUPAC, Contig, Gene, encoded
+from unspool.codecs.gff import Gff
 from unspool.codecs.streams import PACKERS, lines
 from unspool.errors import DataError, did_you_mean, extra
 
-__all__ = ["Contig", "Gene", "Genomes", "decoded", "encoded", "reverse_complement"]
+__all__ = ["Genomes"]
 
 FASTA = (".fa", ".fasta", ".fna", ".ffn", ".fas")
 GENBANK = (".gb", ".gbk", ".gbff", ".genbank")
 GFF = (".gff", ".gff3")
-BASES = "ACGTN"
-IUPAC = "ACGTURYSWKMBDHVN"
 AMINO = frozenset("EFILPQZX*")  # letters that no nucleotide has
 LONGEST_LINE = 100_000
-
-_CODES = np.full(256, 255, np.uint8)
-for _letter in IUPAC + "-.":
-    _CODES[ord(_letter)] = _CODES[ord(_letter.lower())] = BASES.find(_letter) if _letter in BASES else 4
-for _letter in "Uu":
-    _CODES[ord(_letter)] = 3
-
-
-class Gene(NamedTuple):
-    """A coding sequence: bases [start, stop) from 0 on, on strand 1 or -1. On a circular contig `stop` may lie beyond its end."""
-
-    start: int
-    stop: int
-    strand: int
-    name: str = ""
-    pseudo: bool = False
-    partial: bool = False
-
-
-@dataclass(frozen=True)
-class Contig:
-    """A stretch of DNA: bases (N,) as 0 to 3 for A, C, G, T and 4 for what is not known; its genes; its genetic code, 0 where
-    that is not said; and where it was read."""
-
-    name: str
-    bases: np.ndarray
-    genes: list[Gene] = field(default_factory=list)
-    code: int = 0
-    circular: bool = False
-    place: str = ""
-
-    def __len__(self) -> int:
-        return len(self.bases)
-
-
-def encoded(text: str | bytes) -> np.ndarray:
-    """Letters as bases (N,); 255 for what is no letter of a nucleotide."""
-    data = text.encode("ascii", "replace") if isinstance(text, str) else text
-    return _CODES[np.frombuffer(data, np.uint8)]
-
-
-def decoded(bases: np.ndarray) -> str:
-    """Bases as letters."""
-    return np.frombuffer(BASES.encode(), np.uint8)[bases].tobytes().decode()
-
-
-def reverse_complement(bases: np.ndarray) -> np.ndarray:
-    """The other strand, read in its own direction."""
-    return np.where(bases < 4, 3 - bases, 4).astype(np.uint8)[::-1]
 
 
 class Genomes:
@@ -111,7 +61,7 @@ class Genomes:
     def __iter__(self) -> Iterator[Contig]:
         self.counts = Counter()
         for file, gff in self._files:
-            genes = _Gff(gff) if gff else None
+            genes = Gff(gff) if gff else None
             names: set[str] = set()
             for contig in _genbank(file) if _kind(file) == "genbank" else _fasta(file):
                 if contig.name in names:
@@ -260,63 +210,3 @@ def _of_feature(feature: Any, length: int) -> Gene:
     name = next((feature.qualifiers[key][0] for key in ("locus_tag", "gene", "protein_id") if key in feature.qualifiers), "")
     pseudo = "pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers
     return Gene(start, stop, strand, name, pseudo, fuzzy or joined)
-
-
-class _Gff:
-    """The CDS of a GFF3 file, by contig. DataError, with the line, for what is no GFF3."""
-
-    def __init__(self, path: Path):
-        self.path, self.first = path, {}
-        self._parts: dict[str, dict[str, list[tuple[int, int, int, bool, int]]]] = {}
-        self.circular: set[str] = set()
-        self._pseudo: set[str] = set()
-        self.codes: Counter[int] = Counter()
-        for number, line in enumerate(lines(path, LONGEST_LINE, "GFF3 has one feature a line"), 1):
-            if line.startswith("##FASTA"):
-                break
-            if line.strip() and not line.startswith("#"):
-                self._line(number, line.rstrip("\n"))
-
-    @property
-    def contigs(self) -> set[str]:
-        return set(self.first)
-
-    def _line(self, number: int, line: str) -> None:
-        fields = line.split("\t")
-        if len(fields) != 9:
-            raise DataError(
-                f"{self.path}, line {number}: a line of GFF3 has nine columns with tabs between, this one {len(fields)}"
-            )
-        contig, _, kind, start, stop, _, strand, _, rest = fields
-        more = dict(pair.split("=", 1) for pair in rest.split(";") if "=" in pair)
-        self.first.setdefault(contig, number)
-        if more.get("Is_circular", "").lower() == "true":
-            self.circular.add(contig)
-        if "pseudo" in kind.lower() or "pseudogene" in more.get("biotype", "") or more.get("pseudo") == "true":
-            self._pseudo.add(more.get("ID", ""))
-        if kind != "CDS":
-            if more.get("Parent") in self._pseudo:
-                self._pseudo.add(more.get("ID", ""))
-            return
-        if not (start.isdigit() and stop.isdigit() and 1 <= int(start) <= int(stop)):
-            raise DataError(f"{self.path}, line {number}: start {start!r} and end {stop!r} are no range; both count from 1")
-        if "transl_table" in more and more["transl_table"].isdigit():
-            self.codes[int(more["transl_table"])] += 1
-        pseudo = more.get("Parent") in self._pseudo or more.get("pseudo") == "true"
-        key = more.get("ID") or f"line {number}"
-        part = (int(start) - 1, int(stop), -1 if strand == "-" else 1, pseudo, number)
-        self._parts.setdefault(contig, {}).setdefault(key, []).append(part)
-
-    def onto(self, contig: Contig) -> Contig:
-        """A contig with its genes."""
-        genes = []
-        circular = contig.name in self.circular
-        for key, parts in self._parts.get(contig.name, {}).items():
-            start, stop = min(p[0] for p in parts), max(p[1] for p in parts)
-            if stop > len(contig) and not (circular and len(parts) == 1 and stop < 2 * len(contig)):
-                raise DataError(
-                    f"{self.path}, line {parts[0][4]}: a CDS ends at {stop:,}, beyond the {len(contig):,} bases of {contig.name}"
-                )
-            genes.append(Gene(start, stop, parts[0][2], key.removeprefix("CDS:"), any(p[3] for p in parts), len(parts) > 1))
-        code = self.codes.most_common(1)[0][0] if self.codes else 0
-        return Contig(contig.name, contig.bases, genes, code, circular, contig.place)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unspool.codecs import records
-from unspool.codecs.genomes import encoded
+from unspool.codecs.bases import encoded
 from unspool.errors import DataError, did_you_mean
 
 __all__ = ["TABLES", "Site", "Sites"]

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unspool.codecs.bases import Contig, Gene
 from unspool.codecs.genetic import genetic_code
-from unspool.codecs.genomes import Contig, Gene, Genomes
+from unspool.codecs.genomes import Genomes
 from unspool.codecs.sites import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unspool.codecs.bases import reverse_complement
 from unspool.codecs.genetic import GeneticCode, codons
-from unspool.codecs.genomes import reverse_complement
 from unspool.decoding.genes import chosen, open_frames
 from unspool.models.strands import STEP
 

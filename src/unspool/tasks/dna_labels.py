@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.codecs.genetic import GeneticCode, codons
-from unspool.codecs.genomes import Contig, Gene, reverse_complement
 
 __all__ = ["IGNORED", "labels", "starts", "usable"]
 

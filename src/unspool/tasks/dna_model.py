@@ -16,8 +16,9 @@ import torch
 
 from unspool.codecs import annotations
 from unspool.codecs.annotations import Called
+from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
-from unspool.codecs.genomes import Contig, Gene, Genomes, reverse_complement
+from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
 from unspool.layers import Recurrent
 from unspool.models.strands import STEP, Strands

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from unspool.codecs.bases import Gene, reverse_complement
 from unspool.codecs.genetic import GeneticCode, codons
-from unspool.codecs.genomes import Gene, reverse_complement
 from unspool.decoding.genes import chosen, open_frames
 
 __all__ = ["Tally", "longest_frames"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unspool.codecs.bases import decoded, encoded, reverse_complement
 from unspool.codecs.genetic import genetic_code
-from unspool.codecs.genomes import decoded, encoded, reverse_complement
 
 __all__ = ["genome", "write"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unspool.codecs.bases import Contig, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
-from unspool.codecs.genomes import Contig, reverse_complement
 from unspool.models.strands import STEP
 from unspool.tasks.dna_labels import IGNORED, labels, starts
 from unspool.tasks.dna_recode import recoded
