@@ -32,7 +32,7 @@ class Hint(NamedTuple):
 
     word: str | None
     state: Any
-    count: int = 0
+    written: int = 0
 
 
 class Hints:
@@ -67,7 +67,7 @@ class Hints:
             if done is None:
                 return None
             gain, hint = done
-            if hint.count == self.exactly > 0:
+            if hint.written == self.exactly > 0:
                 return None
             piece = piece.removeprefix(" ")
         word = (hint.word or "") + piece
@@ -81,7 +81,7 @@ class Hints:
         if done is None:
             return None
         gain, hint = done
-        if self.exactly and hint.count != self.exactly:
+        if self.exactly and hint.written != self.exactly:
             return None
         return gain + (self.weight * self.language.end(hint.state) if self.language else 0.0), hint._replace(word=None)
 
@@ -91,9 +91,9 @@ class Hints:
         if self._words is not None and hint.word not in self._words:
             return None
         if self.language is None:
-            return self.bonus, Hint("", hint.state, hint.count + 1)
+            return self.bonus, Hint("", hint.state, hint.written + 1)
         gain, state = self.language.next(hint.state, hint.word)
-        return self.bonus + self.weight * gain, Hint("", state, hint.count + 1)
+        return self.bonus + self.weight * gain, Hint("", state, hint.written + 1)
 
 
 class WordNgrams:
