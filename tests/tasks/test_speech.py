@@ -45,7 +45,9 @@ def model(words, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def live(words, tmp_path_factory):
-    return unspool.train("speech", words, tmp_path_factory.mktemp("models") / "live", epochs=3, streaming=True, **SMALL)
+    return unspool.train(
+        "speech", words, tmp_path_factory.mktemp("models") / "live", epochs=45, learning_rate=5e-3, streaming=True, **SMALL
+    )
 
 
 def test_a_short_training_beats_its_baselines(model, strings):

@@ -19,6 +19,7 @@ from unspool.tasks.dna_recode import recoded
 __all__ = ["Labelled", "Store", "Windows"]
 
 WINDOW = 1000 * STEP  # bases
+SHORTEST = 100 * STEP  # bases of a window at the beginning of a contig
 RECODED = 0.5  # share of windows in training
 TILT = (-1.4, 0.7)  # nats that a G or C is worth there
 NO_STOP = 0.3  # share of those poor in G and C in which TGA stops nothing
@@ -92,8 +93,9 @@ class Windows:
     def _places(self, rng: np.random.Generator | None) -> list[tuple[int, int]]:
         found = []
         for contig, length in enumerate(self.store.lengths):
-            shift = int(rng.integers(WINDOW)) if rng else 0
-            found += [(contig, at) for at in range(-shift if rng else 0, length - WINDOW // 2, WINDOW)]
+            shift = int(rng.integers(WINDOW)) if rng and length > WINDOW else 0
+            places = range(-shift, max(1, length - WINDOW // 2), WINDOW)
+            found += [(contig, at) for at in places if at + WINDOW > SHORTEST]
         if rng:
             rng.shuffle(found)
         return found
