@@ -26,7 +26,6 @@ from unspool.codecs.bases import Contig, Gene, decoded
 from unspool.codecs.genetic import genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.errors import extra
-from unspool.tasks.dna_labels import usable
 from unspool.tasks.dna_scores import Tally, longest_frames
 
 TRAIN = (
@@ -115,7 +114,7 @@ class _Prodigal:
 def _scored(path: Path, call: Callable[[Contig], list[Gene]]) -> dict[str, Any]:
     tally = Tally()
     for contig in Genomes([path], annotated=True):
-        true, odd = ([g for g in contig.genes if usable(g) == kind] for kind in (True, False))
+        true, odd = ([g for g in contig.genes if bool(g.fault) == wrong] for wrong in (False, True))
         tally.add(true, odd, call(contig), len(contig))
     return tally.scores()
 

@@ -66,6 +66,18 @@ def test_a_lexicon_allows_its_words_alone(seed):
     assert score == pytest.approx(expected[1], abs=1e-6)
 
 
+def test_what_begins_no_word_is_given_up_at_once():
+    hints = Hints(PIECES, {"ab"})
+    _, a = hints.extend(hints.start(), 2)
+    assert hints.extend(hints.start(), 3) is None
+    assert hints.extend(a, 2) is None
+    assert hints.extend(a, 1) is None  # "a" is no word
+    assert hints.extend(a, 3) is not None
+    one = Hints(PIECES, exactly=1)
+    _, a = one.extend(one.start(), 2)
+    assert one.extend(a, 1) is None  # a second word would begin
+
+
 @pytest.mark.parametrize("exactly", [1, 2])
 def test_as_many_words_as_are_asked_for(exactly):
     log_probs = steps(5, 4, 2)
@@ -128,6 +140,7 @@ def test_a_transducers_beam_finds_the_likeliest_text():
     with torch.no_grad():
         model.out.weight.mul_(3)
         model.out.bias[[1, 2, 3]] -= 20.0  # unknown, begin and end are never said
+        model.out.bias[4] += 2.0  # so that something is, which may be at any step
         found = {}
         for length in range(5):
             for y in itertools.product((4, 5), repeat=length):
@@ -138,7 +151,7 @@ def test_a_transducers_beam_finds_the_likeliest_text():
         search.push(h[1:])
     said, score, _ = search.best()[0]
     best = max(found.items(), key=lambda pair: pair[1])
-    assert said.symbols == best[0]
+    assert said.symbols == best[0] != ()
     assert score == pytest.approx(best[1], abs=1e-3)
     assert list(said.steps) == sorted(said.steps)
     assert len(said.steps) == len(said.symbols)

@@ -204,6 +204,9 @@ def dna(
     budget: Budget = None,
     epochs: Epochs = None,
     shortest: Annotated[int | None, typer.Option(help="Bases of a gene at least [default: 90]")] = None,
+    sequence_column: Annotated[str | None, typer.Option(help="Of a table of labelled windows [default: guessed]")] = None,
+    label_column: Annotated[str | None, typer.Option(help="[default: guessed]")] = None,
+    group_column: Annotated[str | None, typer.Option(help="Windows of one group validate together [default: guessed]")] = None,
     cell: CellName = None,
     hidden: Hidden = None,
     layers: Layers = None,
@@ -216,7 +219,7 @@ def dna(
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
-    """A finder of genes in bacteria, archaea and phages, from annotated genomes: GenBank, or FASTA with GFF3 beside it."""
+    """A finder of genes in bacteria, archaea and phages, from GenBank, or FASTA with GFF3 beside it; or of classes of windows."""
     run("dna", locals())
 
 

@@ -29,6 +29,13 @@ class Gene(NamedTuple):
     pseudo: bool = False
     partial: bool = False
 
+    @property
+    def fault(self) -> str:
+        """Why it does not count, "" where it does: only what is whole, of one interval, a multiple of three and no pseudogene."""
+        if self.pseudo or self.partial:
+            return "pseudo" if self.pseudo else "partial"
+        return "length no multiple of three" if (self.stop - self.start) % 3 else ""
+
 
 @dataclass(frozen=True)
 class Contig:

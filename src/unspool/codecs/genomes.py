@@ -6,9 +6,10 @@ beside it alone in a folder.
 
 from __future__ import annotations
 
-import gzip
 import io
+import lzma
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -67,25 +68,16 @@ class Genomes:
                 if contig.name in names:
                     raise DataError(f"{contig.place}: the name {contig.name!r} comes twice in {file}; names must differ")
                 names.add(contig.name)
-                yield self._checked(contig if genes is None else genes.onto(contig))
+                yield self._counted(contig if genes is None else genes.onto(contig))
             if genes and (unknown := sorted(genes.contigs - names)):
                 raise DataError(
                     f"{gff}, line {genes.first[unknown[0]]}: it speaks of {unknown[0]!r}, which {file} does not hold; that has "
                     f"{', '.join(sorted(names)[:5])}"
                 )
 
-    def _checked(self, contig: Contig) -> Contig:
-        self.counts["contigs"] += 1
-        self.counts["bases"] += len(contig)
-        kept = []
-        for gene in contig.genes:
-            length = gene.stop - gene.start
-            why = "pseudo" if gene.pseudo else "partial" if gene.partial else "length no multiple of three" if length % 3 else ""
-            if why:
-                self.counts[f"genes left out, {why}"] += 1
-            else:
-                self.counts["genes"] += 1
-            kept.append(gene)
+    def _counted(self, contig: Contig) -> Contig:
+        self.counts.update({"contigs": 1, "bases": len(contig)})
+        self.counts.update(f"genes left out, {gene.fault}" if gene.fault else "genes" for gene in contig.genes)
         return contig
 
 
@@ -166,7 +158,7 @@ def _genbank(path: Path) -> Iterator[Contig]:
         while True:
             try:
                 record = next(records, None)
-            except (ValueError, EOFError, OSError, gzip.BadGzipFile) as error:
+            except (ValueError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
                 raise DataError(f"{path}, record {count + 1}: it cannot be read as GenBank ({error})") from error
             if record is None:
                 break

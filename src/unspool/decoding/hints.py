@@ -37,7 +37,7 @@ class Hint(NamedTuple):
 
 class Hints:
     """`pieces` are the symbols as text; one that begins with a space begins a word. With `words`, only those are written; with a
-    `language` each word adds `weight` times its log p, and each word adds `bonus`, against too few. With `exactly`, so many words
+    `language` each word adds `weight` times its log p. With `exactly`, so many words
     are written."""
 
     def __init__(
@@ -46,10 +46,9 @@ class Hints:
         words: Collection[str] | None = None,
         language: Language | None = None,
         weight: float = 0.5,
-        bonus: float = 0.0,
         exactly: int = 0,
     ):
-        self.pieces, self.language, self.weight, self.bonus, self.exactly = pieces, language, weight, bonus, exactly
+        self.pieces, self.language, self.weight, self.exactly = pieces, language, weight, exactly
         self._words = None if words is None else frozenset(words)
         self._beginnings = None if words is None else frozenset(word[:n] for word in words for n in range(len(word) + 1))
 
@@ -91,9 +90,9 @@ class Hints:
         if self._words is not None and hint.word not in self._words:
             return None
         if self.language is None:
-            return self.bonus, Hint("", hint.state, hint.written + 1)
+            return 0.0, Hint("", hint.state, hint.written + 1)
         gain, state = self.language.next(hint.state, hint.word)
-        return self.bonus + self.weight * gain, Hint("", state, hint.written + 1)
+        return self.weight * gain, Hint("", state, hint.written + 1)
 
 
 class WordNgrams:

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 WINDOW, HOP = 0.032, 0.01  # seconds
+PRIOR = 100.0  # frames
 STRETCH, COLOUR, BAND = 0.12, 0.6, 0.15  # of disguises: share, deviations, share of the frequencies
 FLOOR = 1e-6  # of energy: what is quieter is silence
 
@@ -91,12 +92,12 @@ class Waves(nn.Module):
 
 class Running(nn.Module):
     """Frames (B, T, M) less their mean, over their deviation, as far as both are known: known beforehand (`learn`), which counts as
-    much as `prior` frames, and seen in this recording. `causal`: up to each frame; else in the whole recording.
+    much as `PRIOR` frames, and seen in this recording. `causal`: up to each frame; else in the whole recording.
     """
 
-    def __init__(self, features: int, causal: bool, prior: float = 100.0):
+    def __init__(self, features: int, causal: bool):
         super().__init__()
-        self.causal, self.prior = causal, prior
+        self.causal = causal
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(features))
@@ -118,8 +119,8 @@ class Running(nn.Module):
         return whole * mask(lengths, x.shape[1])[:, :, None]
 
     def _scaled(self, x: Tensor, total: Tensor, squares: Tensor, seen: Tensor) -> Tensor:
-        mean = total / (seen + self.prior)
-        variance = (squares + self.prior) / (seen + self.prior) - mean.square()
+        mean = total / (seen + PRIOR)
+        variance = (squares + PRIOR) / (seen + PRIOR) - mean.square()
         return (x - mean) * variance.clamp(min=0.01).rsqrt()
 
     def stream(self) -> RunningStream:
@@ -207,7 +208,7 @@ class FrameStream:
         return self.push(self._buffer.new_zeros(1, self._module.after, *self._buffer.shape[2:]))
 
 
-def disguised(x: Tensor, lengths: Tensor, rng: torch.Generator | None = None) -> Tensor:
+def disguised(x: Tensor, lengths: Tensor) -> Tensor:
     """Normalised frames (B, T, M) as other voices and microphones might give them, for training alone.
 
     Each sequence's frequencies are stretched (vocal tract length perturbation, Jaitly & Hinton 2013), its spectrum is coloured by a
@@ -216,7 +217,7 @@ def disguised(x: Tensor, lengths: Tensor, rng: torch.Generator | None = None) ->
     B, T, M = x.shape
 
     def draw(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=rng).to(x.device)
+        return torch.rand(*shape, device=x.device)
 
     places = torch.arange(M, device=x.device)
     stretched = places * (1 + 2 * STRETCH * (draw(B, 1) - 0.5)) + 2 * (draw(B, 1) - 0.5)

@@ -23,8 +23,7 @@ class Listener(nn.Module):
     recurrent stack.
 
     A step is 20 ms. Bidirectional stacks read whole recordings; one-directional ones can stream, and see `ahead` steps of what
-    follows through a convolution of each unit by itself (Deep Speech 2, Amodei et al. 2016). `augment`: frames are disguised while
-    training.
+    follows through a convolution of each unit by itself (Deep Speech 2, Amodei et al. 2016). While training frames are disguised.
     """
 
     def __init__(
@@ -34,10 +33,9 @@ class Listener(nn.Module):
         *,
         ahead: int = 0,
         dropout: float = 0.0,
-        augment: bool = True,
     ):
         super().__init__()
-        self.frames, self.stack, self.dropout, self.augment = frames, stack, dropout, augment
+        self.frames, self.stack, self.dropout = frames, stack, dropout
         self.normalise = Running(frames.filters, causal=not stack.bidirectional)
         self.first = PatchConv(1, CHANNELS[0], reach=REACH[0])
         self.second = PatchConv(*CHANNELS, reach=REACH[1], stride=STRIDE)
@@ -72,7 +70,7 @@ class Listener(nn.Module):
         """Pressure values (B, N), each of at least one window, to hidden states (B, T, H)."""
         lengths = (batch.lengths - self.frames.size) // self.frames.hop + 1
         x = self.normalise(self.frames(batch.values), lengths)
-        if self.augment and self.training:
+        if self.training:
             x = disguised(x, lengths)
         x, lengths = self.first(x[:, :, None], lengths)
         x, lengths = self.second(x, lengths)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unspool.errors import ConfigError, did_you_mean
+from unspool.layers import Recurrent
 from unspool.training import Options, seconds
 
 __all__ = ["NetworkConfig", "by_size", "held_out"]
@@ -57,6 +58,20 @@ class NetworkConfig:
         budget = None if self.epochs else seconds(self.budget)  # who names epochs means all of them
         rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
         return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
+
+    def stack(self, inputs: int, hidden: int = 0, *, bidirectional: bool = False) -> Recurrent:
+        """The recurrent layers of this configuration, weights drawn by torch's generator; `hidden` where it is not its own."""
+        return Recurrent(
+            self.cell,
+            inputs,
+            hidden or self.hidden,
+            layers=self.layers,
+            bidirectional=bidirectional,
+            residual=self.residual,
+            dropout=self.dropout or 0.0,
+            recurrent_dropout=self.recurrent_dropout or 0.0,
+            engine=self.engine,
+        )
 
     def settled(self: Own, values: dict[str, Any]) -> Own:
         """With these values where an option was left open, that is, stands as its default."""

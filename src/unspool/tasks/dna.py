@@ -19,7 +19,6 @@ from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Candidates, Weights, candidates, fitted
 from unspool.tasks.dna_config import DnaConfig, settle
-from unspool.tasks.dna_labels import usable
 from unspool.tasks.dna_model import DnaModel, build, read_contig
 from unspool.tasks.dna_sites import SiteJob, SiteModel
 from unspool.tasks.dna_windows import WINDOW, Labelled, Store, Windows
@@ -207,13 +206,13 @@ class _Job:
 
 def _starts(contig: Contig, found: Candidates) -> int:
     """How many true genes have their right start among the candidates."""
-    true = {(g.start, g.stop, g.strand) for g in contig.genes if usable(g)}
+    true = {(g.start, g.stop, g.strand) for g in contig.genes if not g.fault}
     return sum(key in true for key in zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True))
 
 
 def _judged(contig: Contig, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
     """The features (M, 6) of the candidates that count, and which of them are genes (M,)."""
-    true, odd = ({_end(g) for g in contig.genes if usable(g) == kind} for kind in (True, False))
+    true, odd = ({_end(g) for g in contig.genes if bool(g.fault) == odd} for odd in (False, True))
     ends = [
         (s, b if s > 0 else a) for a, b, s in zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True)
     ]

@@ -7,15 +7,10 @@ import numpy as np
 from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.codecs.genetic import GeneticCode, codons
 
-__all__ = ["IGNORED", "labels", "starts", "usable"]
+__all__ = ["IGNORED", "labels", "starts"]
 
 IGNORED = -1
 UPSTREAM = 600  # bases before a true start in which other start codons are wrong answers
-
-
-def usable(gene: Gene) -> bool:
-    """Whether a gene counts: whole, of one interval, its length a multiple of three, and no pseudogene."""
-    return not gene.pseudo and not gene.partial and (gene.stop - gene.start) % 3 == 0
 
 
 def labels(contig: Contig) -> np.ndarray:
@@ -23,7 +18,7 @@ def labels(contig: Contig) -> np.ndarray:
     where two genes overlap or a gene does not count."""
     found = np.zeros(len(contig), np.int8)
     for gene in contig.genes:
-        kind = (1 + gene.start % 3 if gene.strand > 0 else 4 + gene.stop % 3) if usable(gene) else IGNORED
+        kind = (1 + gene.start % 3 if gene.strand > 0 else 4 + gene.stop % 3) if not gene.fault else IGNORED
         for start, stop in _inside(gene, len(contig)):
             part = found[start:stop]
             part[:] = np.where(part == 0, kind, np.where(part == kind, kind, IGNORED))
@@ -42,7 +37,7 @@ def starts(contig: Contig, code: GeneticCode) -> np.ndarray:
     found = np.full((len(contig), 2), IGNORED, np.int8)
     forward, backward = codons(contig.bases), codons(reverse_complement(contig.bases))
     for gene in contig.genes:
-        if usable(gene) and gene.stop <= len(contig):
+        if not gene.fault and gene.stop <= len(contig):
             if gene.strand > 0:
                 _mark(found[:, 0], forward, gene.start, gene.stop, code)
             else:

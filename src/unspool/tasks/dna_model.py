@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,12 +19,11 @@ from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
-from unspool.layers import Recurrent
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Read, Weights, called, candidates
 from unspool.tasks.dna_config import DnaConfig
-from unspool.tasks.dna_labels import usable
 from unspool.tasks.dna_scores import Tally, longest_frames
+from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 
@@ -60,17 +58,7 @@ class Annotation:
 def build(config: DnaConfig, device: torch.device, seed: int) -> Strands:
     """The network of a configuration, its weights drawn from the seed."""
     torch.manual_seed(seed)
-    stack = Recurrent(
-        config.cell,
-        config.embedding,
-        config.hidden,
-        layers=config.layers,
-        bidirectional=True,
-        residual=config.residual,
-        dropout=config.dropout or 0.0,
-        recurrent_dropout=config.recurrent_dropout or 0.0,
-        engine=config.engine,
-    )
+    stack = config.stack(config.embedding, bidirectional=True)
     return Strands(stack, dropout=config.dropout or 0.0).to(device)
 
 
@@ -142,12 +130,8 @@ class DnaModel(Trained):
         self.model = build(self.config, pick_device(device), 0)
         folder.load_into(self.model)
         self.model.eval()
-
-    @property
-    def weights(self) -> Weights:
-        """What starts and genes are judged by."""
-        found = self.metrics.get("weights")
-        return Weights(tuple(found["start"]), tuple(found["gene"]), found["cost"]) if found else Weights()
+        found = self.metrics.get("weights")  # what starts and genes are judged by; not there where training was interrupted
+        self.weights = Weights(tuple(found["start"]), tuple(found["gene"]), found["cost"]) if found else Weights()
 
     def predict(self, inputs: Iterable[str | Path], *, code: int = 0) -> Iterator[Annotation]:
         """The genes of each contig of genomes; `code` is their genetic code, else it is recognised."""
@@ -192,7 +176,7 @@ class DnaModel(Trained):
         ours, longest, codes = Tally(), Tally(), {}
         for contig in genomes:
             found, _ = self.annotate(contig)
-            true, odd = ([g for g in contig.genes if usable(g) == kind] for kind in (True, False))
+            true, odd = ([g for g in contig.genes if bool(g.fault) == wrong] for wrong in (False, True))
             ours.add(true, odd, [c.gene for c in found.genes], len(contig))
             longest.add(true, odd, longest_frames(contig.bases, genetic_code(contig.code or 11)), len(contig))
             codes[contig.name] = f"{found.code}" + (f", stated {contig.code}" if contig.code and contig.code != found.code else "")
@@ -228,7 +212,7 @@ class DnaModel(Trained):
         said: list[str] = []
         contigs = count = 0
         with ExitStack() as stack:
-            main, *beside = (stack.enter_context(_opened(path)) if path else None for path in (output, proteins, genes, track))
+            main, *beside = (stack.enter_context(written(path)) if path else None for path in (output, proteins, genes, track))
 
             def put(lines: Iterable[str], file: IO[str] | None) -> None:
                 for line in lines:
@@ -269,17 +253,3 @@ def _picture(samples: Iterable[Annotation], output: Path, region: str | None) ->
             raise DataError(f"cannot write {output}: {error.strerror}") from error
         return f"{len(inside):,} genes of {found.contig.name} are drawn in {output}"
     raise DataError(f"there is no contig {asked[1]!r} in the genomes given" if asked else "there is no contig to draw")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """A file that replaces another only when it is whole."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            yield file
-        os.replace(beside, path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from unspool.codecs.sites import Sites
 from unspool.errors import DataError
-from unspool.layers import Recurrent
 from unspool.models import Categorical, ManyToOne
 from unspool.scoring.positions import PositionWeights
 from unspool.scoring.rating import report
 from unspool.sequences import Sequences, batches_by_length
 from unspool.tasks.config import held_out
 from unspool.tasks.dna_config import DnaConfig
+from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
 from unspool.training.loop import Carry
@@ -51,8 +51,7 @@ class Bases(nn.Module):
 def _build(config: DnaConfig, classes: int, device: torch.device, seed: int) -> ManyToOne:
     torch.manual_seed(seed)
     dropout = config.dropout or 0.0
-    options: dict[str, Any] = {"layers": config.layers, "dropout": dropout, "engine": config.engine, "residual": config.residual}
-    stack = Recurrent(config.cell, config.embedding, config.hidden, bidirectional=True, **options)
+    stack = config.stack(config.embedding, bidirectional=True)
     head = Categorical(stack.output_size, classes)
     return ManyToOne(Bases(config.embedding), stack, head, pooling="attention", input_dropout=dropout, dropout=dropout).to(device)
 
@@ -204,8 +203,6 @@ class SiteModel(Trained):
             text = buffer.getvalue()
         if output is None:
             return text.rstrip("\n")
-        try:
-            output.write_text(text, "utf-8")
-        except OSError as error:
-            raise DataError(f"cannot write {output}: {error.strerror}") from error
+        with written(output) as file:
+            file.write(text)
         return f"{len(found):,} classes are in {output}"

@@ -46,6 +46,7 @@ class Store:
         for file in self._files:
             file.write_bytes(b"")
         self.lengths: list[int] = []
+        self._begins = [0]  # where each contig begins
 
     def add(self, contig: Contig, low: int, high: int) -> None:
         """Keeps the bases [low, high) of a contig, a multiple of three from its beginning."""
@@ -54,11 +55,12 @@ class Store:
         for file, part in zip(self._files, parts, strict=True):
             with file.open("ab") as out:
                 out.write(part[low:high].tobytes())
+        self._begins.append(self._begins[-1] + high - low)
         self.lengths.append(high - low)
 
     def read(self, contig: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bases (N,), classes (N,) in the frames of this stretch, and starts (N, 2)."""
-        at = sum(self.lengths[:contig]) + start
+        at = self._begins[contig] + start
         count = stop - start
         bases = np.fromfile(self._files[0], np.uint8, count, offset=at)
         classes = np.fromfile(self._files[1], np.int8, count, offset=at)

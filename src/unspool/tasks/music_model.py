@@ -19,7 +19,7 @@ from unspool.codecs.notebook import NotebookCodec
 from unspool.codecs.rolls import KEYS, RollCodec
 from unspool.decoding.sampling import Sampling
 from unspool.errors import ConfigError, DataError
-from unspool.layers import Embedding, Keys, Recurrent
+from unspool.layers import Embedding, Keys
 from unspool.models import NADE, Bernoulli, Categorical, OneToMany
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import longest_copies
@@ -45,16 +45,7 @@ def build(config: MusicConfig, codec: Codec, device: torch.device, seed: int, so
     """The network of a configuration, its weights drawn from the seed. `sounding`: keys a step, of a roll."""
     torch.manual_seed(seed)
     roll = isinstance(codec, RollCodec)
-    stack = Recurrent(
-        config.cell,
-        KEYS if roll else config.embedding,
-        config.hidden,
-        layers=config.layers,
-        residual=config.residual,
-        dropout=config.dropout or 0.0,
-        recurrent_dropout=config.recurrent_dropout or 0.0,
-        engine=config.engine,
-    )
+    stack = config.stack(KEYS if roll else config.embedding)
     if roll:
         embed: torch.nn.Module = Keys(KEYS, sounding)
         head: torch.nn.Module = NADE(config.hidden, KEYS) if config.keys == "joint" else Bernoulli(config.hidden, KEYS)

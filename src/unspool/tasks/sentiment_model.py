@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,12 +18,13 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec
 from unspool.errors import DataError
 from unspool.insight import integrated_gradients, leave_one_out
-from unspool.layers import Embedding, Recurrent
+from unspool.layers import Embedding
 from unspool.models import Categorical, ManyToOne, Ordinal
 from unspool.scoring.rating import decided, report
 from unspool.scoring.tfidf import TfidfBaseline
 from unspool.sequences import Sequences, batches_by_length
 from unspool.tasks.inputs import blocks, filled, shortened
+from unspool.tasks.outputs import written
 from unspool.tasks.sentiment_config import SentimentConfig
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
@@ -56,17 +56,7 @@ def codec_of(data: dict[str, Any]) -> Codec:
 def build(config: SentimentConfig, symbols: int, classes: int, device: torch.device, seed: int) -> ManyToOne:
     """The network of a configuration, its weights drawn from the seed."""
     torch.manual_seed(seed)
-    stack = Recurrent(
-        config.cell,
-        config.embedding,
-        config.hidden,
-        layers=config.layers,
-        bidirectional=True,
-        residual=config.residual,
-        dropout=config.dropout or 0.0,
-        recurrent_dropout=config.recurrent_dropout or 0.0,
-        engine=config.engine,
-    )
+    stack = config.stack(config.embedding, bidirectional=True)
     head = Ordinal(stack.output_size, classes) if config.head == "ordinal" else Categorical(stack.output_size, classes)
     dropouts = {"input_dropout": config.input_dropout or 0.0, "dropout": config.dropout or 0.0}
     embed = Embedding(symbols, config.embedding, 0.1)
@@ -192,24 +182,16 @@ class SentimentModel(Trained):
         """The ratings as text or JSON lines; an output file is a table (.csv, .tsv) or JSON lines."""
         if output is None:
             return "\n".join(json.dumps(asdict(s), ensure_ascii=False) if as_json else _shown(s, self.ordered) for s in samples)
-        count, beside = 0, output.with_name(f".{output.name}.part")  # the input may be the file that is written
-        try:
-            with beside.open("w", encoding="utf-8", newline="") as file:
-                tables = {".csv": ",", ".tsv": "\t"}
-                divider = tables.get(output.suffix.lower())
-                table = csv.writer(file, delimiter=divider or ",")
+        count, divider = 0, {".csv": ",", ".tsv": "\t"}.get(output.suffix.lower())
+        with written(output, newline="") as file:
+            table = csv.writer(file, delimiter=divider or ",")
+            if divider:
+                table.writerow(["text", "rating", *(f"p({name})" for name in self.classes)])
+            for count, s in enumerate(samples, 1):  # noqa: B007
                 if divider:
-                    table.writerow(["text", "rating", *(f"p({name})" for name in self.classes)])
-                for count, s in enumerate(samples, 1):  # noqa: B007
-                    if divider:
-                        table.writerow([s.text, s.rating, *(f"{p:.4f}" for p in s.probabilities.values())])
-                    else:
-                        file.write(json.dumps(asdict(s), ensure_ascii=False) + "\n")
-            os.replace(beside, output)
-        except OSError as error:
-            raise DataError(f"cannot write {output}: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
+                    table.writerow([s.text, s.rating, *(f"{p:.4f}" for p in s.probabilities.values())])
+                else:
+                    file.write(json.dumps(asdict(s), ensure_ascii=False) + "\n")
         return f"{count:,} ratings are in {output}"
 
 

@@ -217,7 +217,7 @@ class _Job:
         typical = self._typical() if self.config.strings and self.codec.unit == "words" else None
         folder.save_tensors("words", {k: torch.from_numpy(v) for k, v in (typical.arrays() if typical else {}).items()})
         judged = list(self._heard(self._strange, Judge(typical=typical)))
-        shown = [f"{truth} -> {' '.join(w.word for w in words)}" for truth, words, _ in found[:3]]
+        shown = [f"{truth} -> {' '.join(w.word for w in words)}" for truth, words, _ in sorted(found, key=lambda f: -len(f[0]))[:3]]
         return {"validation, word error rate %": 100 * errors.rate, "examples": shown, **calibrated(judged)}
 
     def _typical(self) -> Typical:

@@ -10,7 +10,8 @@ from typing import Any
 
 from unspool.codecs import subtitles
 from unspool.codecs.subtitles import Timed
-from unspool.errors import ConfigError, DataError
+from unspool.errors import ConfigError
+from unspool.tasks.outputs import written
 from unspool.tasks.speech_words import Word
 
 __all__ = ["Transcript", "delivered", "joined"]
@@ -48,10 +49,8 @@ def delivered(samples: Iterable[Transcript], output: Path | None, as_json: bool)
         text = "".join(json.dumps(t.to_json(), ensure_ascii=False) + "\n" for t in found)
     else:
         text = "".join(t.text + "\n" for t in found)
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror}") from error
+    with written(output) as file:
+        file.write(text)
     odd = sum(bool(t.warnings) for t in found)
     return f"{len(found):,} transcripts are in {output}" + (f"; {odd:,} recordings have warnings (see --json)" if odd else "")
 

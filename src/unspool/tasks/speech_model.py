@@ -17,7 +17,6 @@ from unspool.codecs.transcripts import Transcripts, clean
 from unspool.decoding.ctc import greedy
 from unspool.decoding.hints import Hints, Language
 from unspool.errors import ConfigError, DataError
-from unspool.layers import Recurrent
 from unspool.layers.frontend import LogMel, Waves
 from unspool.models.ctc import CTC
 from unspool.models.listener import Listener
@@ -44,17 +43,7 @@ def build(config: SpeechConfig, rate: int, symbols: int, marks: int, device: tor
     """The network of a configuration, its weights drawn from the seed."""
     torch.manual_seed(seed)
     frames = Waves(rate) if config.features == "waves" else LogMel(rate)
-    stack = Recurrent(
-        config.cell,
-        config.embedding,
-        config.hidden,
-        layers=config.layers,
-        bidirectional=not config.streaming,
-        residual=config.residual,
-        dropout=config.dropout or 0.0,
-        recurrent_dropout=config.recurrent_dropout or 0.0,
-        engine=config.engine,
-    )
+    stack = config.stack(config.embedding, bidirectional=not config.streaming)
     ahead = AHEAD if config.streaming else 0
     listener = Listener(frames, stack, ahead=ahead, dropout=config.dropout or 0.0)
     head = CTC(stack.output_size, symbols) if config.loss == "ctc" else Transducer(stack.output_size, symbols)

@@ -18,7 +18,6 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.textfiles import TextFiles
 from unspool.decoding.sampling import Sampling, generate
 from unspool.errors import ConfigError, DataError, ModelError
-from unspool.layers import Recurrent
 from unspool.models import OneToMany, language_model
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import Copy, longest_copies
@@ -43,16 +42,7 @@ def build(config: TextConfig, codec: TextCodec, device: torch.device, seed: int)
     """The network of a configuration, its weights drawn from the seed."""
     torch.manual_seed(seed)
     symbols = len(codec.vocabulary)
-    stack = Recurrent(
-        config.cell,
-        symbols if config.one_hot else config.embedding,
-        config.hidden,
-        layers=config.layers,
-        residual=config.residual,
-        dropout=config.dropout or 0.0,
-        recurrent_dropout=config.recurrent_dropout or 0.0,
-        engine=config.engine,
-    )
+    stack = config.stack(symbols if config.one_hot else config.embedding)
     return language_model(
         symbols,
         stack,

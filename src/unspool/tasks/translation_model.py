@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +18,14 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec, joined
 from unspool.decoding.beam import Hypothesis, beam_search
 from unspool.errors import ConfigError, DataError
-from unspool.layers import Embedding, Recurrent
+from unspool.layers import Embedding
 from unspool.models import Categorical, EncoderDecoder
 from unspool.scoring.bleu import translation_scores
 from unspool.scoring.ibm1 import Dictionary
 from unspool.sequences import Sequences, batches_by_length
 from unspool.tasks.glossary import read_glossary, with_fixed
 from unspool.tasks.inputs import blocks
+from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure
 from unspool.tasks.translation_config import TranslationConfig
 from unspool.training import ModelFolder, pick_device
@@ -88,13 +88,11 @@ class Codecs:
 def build(config: TranslationConfig, codecs: Codecs, device: torch.device, seed: int) -> EncoderDecoder:
     """The network of a configuration, its weights drawn from the seed."""
     torch.manual_seed(seed)
-    dropouts = {"dropout": config.dropout or 0.0, "recurrent_dropout": config.recurrent_dropout or 0.0}
-    options: dict[str, Any] = {"layers": config.layers, "residual": config.residual, "engine": config.engine, **dropouts}
     deviation = config.deviation or 1.0
     target = Embedding(len(codecs.target.vocabulary), config.embedding, deviation)
     source: nn.Module = target if codecs.shared else Embedding(len(codecs.source.vocabulary), config.embedding, deviation)
-    encoder = Recurrent(config.cell, config.embedding, config.hidden // 2, bidirectional=True, **options)
-    decoder = Recurrent(config.cell, config.embedding, config.hidden, **options)
+    encoder = config.stack(config.embedding, config.hidden // 2, bidirectional=True)
+    decoder = config.stack(config.embedding)
     head = Categorical(config.hidden, len(codecs.target.vocabulary), target.weight)  # type: ignore[arg-type]
     inputs = config.input_dropout or 0.0
     return EncoderDecoder(source, encoder, target, decoder, head, input_dropout=inputs, dropout=config.dropout or 0.0).to(device)
@@ -234,17 +232,11 @@ class TranslationModel(Trained):
         if output.suffix.lower() == ".png":
             return self._picture(next(iter(samples), None), output)
         as_json = as_json or output.suffix.lower() in (".json", ".jsonl")
-        count, odd, beside = 0, 0, output.with_name(f".{output.name}.part")  # the input may be the file that is written
-        try:
-            with beside.open("w", encoding="utf-8") as file:
-                for t in samples:
-                    file.write((json.dumps(t.to_json(), ensure_ascii=False) if as_json else t.text) + "\n")
-                    count, odd = count + 1, odd + bool(t.warnings)
-            os.replace(beside, output)
-        except OSError as error:
-            raise DataError(f"cannot write {output}: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
+        count, odd = 0, 0
+        with written(output) as file:
+            for t in samples:
+                file.write((json.dumps(t.to_json(), ensure_ascii=False) if as_json else t.text) + "\n")
+                count, odd = count + 1, odd + bool(t.warnings)
         return f"{count:,} translations are in {output}" + (f"; {odd:,} look wrong (see --json)" if odd else "")
 
     def _picture(self, translation: Translation | None, output: Path) -> str:

@@ -97,7 +97,8 @@ def _called(model: Trained, verb: str, first: Any, options: Mapping[str, Any]) -
     for name in options:
         if not any(p.name == name or p.kind is p.VAR_KEYWORD for p in known):
             names = ", ".join(p.name for p in known[1:]) or "none"
-            raise ConfigError(f"{verb} with a {model.task} model has no option {name!r}; the options are {names}")
+            what = "an answer of" if verb == "deliver" else f"{verb} with"
+            raise ConfigError(f"{what} a {model.task} model has no option {name!r}; the options are {names}")
     return call(first, **options)
 
 
