@@ -140,7 +140,6 @@ def test_a_transducers_beam_finds_the_likeliest_text():
     with torch.no_grad():
         model.out.weight.mul_(3)
         model.out.bias[[1, 2, 3]] -= 20.0  # unknown, begin and end are never said
-        model.out.bias[4] += 2.0  # so that something is, which may be at any step
         found = {}
         for length in range(5):
             for y in itertools.product((4, 5), repeat=length):
@@ -149,9 +148,12 @@ def test_a_transducers_beam_finds_the_likeliest_text():
         search = TransducerSearch(model, h, beams=40)
         search.push(h[:1])
         search.push(h[1:])
-    said, score, _ = search.best()[0]
     best = max(found.items(), key=lambda pair: pair[1])
-    assert said.symbols == best[0] != ()
-    assert score == pytest.approx(best[1], abs=1e-3)
+    assert search.best()[0][0].symbols == best[0]
+    short = [(said, score) for said, score, _ in search.best(10) if 0 < len(said.symbols) <= 3]
+    assert len(short) >= 3
+    for said, score in short:  # said in several ways, which are all counted
+        assert score == pytest.approx(found[said.symbols], abs=1e-3)
+    said = short[0][0]
     assert list(said.steps) == sorted(said.steps)
     assert len(said.steps) == len(said.symbols)
