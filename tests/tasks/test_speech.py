@@ -147,6 +147,7 @@ def test_segments_end_at_the_same_places_whatever_the_pieces(live, strings, size
     for at in range(0, len(values), size):
         stream.push(values[at : at + size])
     assert stream._scribe._first > 0  # a segment has ended
+    assert all(a.end <= b.start + 1e-9 for a, b in itertools.pairwise(whole.words))  # times go on over segments
     assert [(w.word, w.start, w.end) for w in stream.finish()] == [(w.word, w.start, w.end) for w in whole.words]
 
 
