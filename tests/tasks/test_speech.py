@@ -13,7 +13,7 @@ from unspool.codecs.audio import AudioFile
 from unspool.codecs.recordings import Recordings
 from unspool.errors import ConfigError, DataError, ModelError
 from unspool.tasks.formants import RATE, WORDS, say, write
-from unspool.tasks.speech_data import compose, faster, mix
+from unspool.tasks.speech_data import GAP_STEP, INSIDE, START, Utterances, compose, faster, mix
 from unspool.tasks.speech_listen import listen
 from unspool.tasks.speech_sounds import Sounds, split
 from unspool.tasks.speech_words import borders
@@ -267,6 +267,18 @@ def test_a_string_has_its_words_where_it_says():
     gaps = np.concatenate([values[: times[0][0]], values[times[0][1] : times[1][0]], values[times[1][1] :]])
     assert len(gaps) <= 3 * 0.3 * RATE
     assert 0 < np.abs(gaps).max() < 0.1 * np.abs(values).max()
+
+
+def test_steps_are_marked_as_gaps_starts_and_words(model, words, tmp_path):
+    sounds = Sounds(Recordings([words]), RATE, tmp_path)
+    names = sorted(FEW)
+    feed = Utterances(sounds, range(len(sounds.items)), model.codec, model.model.listener, names, strings=True, seconds=10.0)
+    for batch in feed.epoch(-1):
+        for marks, symbols, said in zip(batch.marks, batch.symbols, batch.said.tolist(), strict=True):
+            assert int((marks == START).sum()) == said
+            assert (marks == GAP_STEP).any()
+            runs = [mark for mark, _ in itertools.groupby(marks.tolist()) if mark >= INSIDE]
+            assert [names[mark - INSIDE] for mark in runs] == model.codec.decode(symbols[:said].tolist()).split()
 
 
 def test_noise_is_as_loud_as_asked():
