@@ -2,20 +2,23 @@
 
     python -m benchmarks.quality.dna ROW [--minutes M] [--data FOLDER] [--kept]
 
-Rows: genes (one model; three sets of genomes of species it has not seen, and the genetic code of all), throughput (after genes).
-The model is kept in `models/`.
+Rows: genes (one model; three sets of genomes of species it has not seen, and the genetic code of all), throughput (after genes),
+splice (ten models, which share the minutes). The models are kept in `models/`.
 """
 
 from __future__ import annotations
 
+import lzma
 import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import unspool
@@ -63,11 +66,11 @@ def genes(data: Path, minutes: float) -> None:
     facts: dict[str, Any] = {"seconds": round(seconds), "command": command("dna"), "split": SPLIT}
     codes: dict[str, tuple[int, int]] = {}
     for name, folder in TEST.items():
-        ways: dict[str, Callable[[Contig], list[Gene]]] = {
-            "unspool": lambda contig: _own(model, contig, codes),
-            "pyrodigal single, code given": _Prodigal(data / folder, meta=False),
-            "pyrodigal meta": _Prodigal(data / folder, meta=True),
-            "longest open frames": lambda contig: longest_frames(contig.bases, genetic_code(contig.code or 11)),
+        ways: dict[str, Callable[[list[Contig]], list[list[Gene]]]] = {
+            "unspool": lambda genome: _own(model, genome, codes),
+            "pyrodigal single, code given": lambda genome: _prodigal(genome, meta=False),
+            "pyrodigal meta": lambda genome: _prodigal(genome, meta=True),
+            "longest open frames": lambda genome: [longest_frames(c.bases, genetic_code(c.code or 11)) for c in genome],
         }
         scores = {way: _scored(data / folder, call) for way, call in ways.items()}
         for measure in MEASURES:
@@ -77,45 +80,37 @@ def genes(data: Path, minutes: float) -> None:
             record("dna", f"dna/{name}", measure, own[measure], "higher", baselines=others, **facts, **more)
         print({way: {m: round(found[m], 4) for m in MEASURES} for way, found in scores.items()}, file=sys.stderr)
     for name in (*TRAIN, *OTHERS):
-        for contig in Genomes([data / name]):
-            _own(model, contig, codes)
+        for genome in Genomes([data / name]).apart():
+            _own(model, list(genome), codes)
     wrong = {name: f"{found}, not {true}" for name, (found, true) in codes.items() if found != true}
     facts |= {"seconds": 0, "contigs": len(codes), "wrong": wrong}
     share = 100 * (1 - len(wrong) / len(codes))
     record("dna", "dna/all genomes", "genetic code right, % of contigs", share, "higher", baselines={}, unit="%", **facts)
 
 
-def _own(model: Any, contig: Contig, codes: dict[str, tuple[int, int]]) -> list[Gene]:
-    found, _ = model.annotate(contig)
-    codes[contig.name] = found.code, 4 if contig.code == 4 else 11
-    return [called.gene for called in found.genes]
+def _own(model: Any, genome: list[Contig], codes: dict[str, tuple[int, int]]) -> list[list[Gene]]:
+    found = list(model.annotate(genome))
+    codes.update({one.contig.name: (one.code, 4 if one.contig.code == 4 else 11) for one in found})
+    return [[called.gene for called in one.genes] for one in found]
 
 
-class _Prodigal:
+def _prodigal(genome: list[Contig], *, meta: bool) -> list[list[Gene]]:
     """pyrodigal as in its "single" mode, trained on each genome with its code given, or in its "meta" mode."""
-
-    def __init__(self, path: Path, *, meta: bool):
-        self._module, self._meta = extra("pyrodigal", "bench"), meta
-        self._finder: Any = self._module.GeneFinder(meta=True) if meta else None
-
-    def __call__(self, contig: Contig) -> list[Gene]:
-        text = decoded(contig.bases)
-        finder = self._finder
-        if not self._meta:
-            finder = self._module.GeneFinder()
-            if len(text) < 20_000:
-                finder = self._module.GeneFinder(meta=True)
-            else:
-                finder.train(text, translation_table=contig.code or 11)
-        found = finder.find_genes(text)
-        return [Gene(int(g.begin) - 1, int(g.end), int(g.strand)) for g in found]
+    texts = [decoded(contig.bases) for contig in genome]
+    meta = meta or sum(map(len, texts)) < 20_000  # it needs as much to train
+    finder: Any = extra("pyrodigal", "bench").GeneFinder(meta=meta)
+    if not meta:
+        finder.train(*texts, translation_table=genome[0].code or 11)
+    return [[Gene(int(g.begin) - 1, int(g.end), int(g.strand)) for g in finder.find_genes(text)] for text in texts]
 
 
-def _scored(path: Path, call: Callable[[Contig], list[Gene]]) -> dict[str, Any]:
+def _scored(path: Path, call: Callable[[list[Contig]], list[list[Gene]]]) -> dict[str, Any]:
     tally = Tally()
-    for contig in Genomes([path], annotated=True):
-        true, odd = ([g for g in contig.genes if bool(g.fault) == wrong] for wrong in (False, True))
-        tally.add(true, odd, call(contig), len(contig))
+    for each in Genomes([path], annotated=True).apart():
+        genome = list(each)
+        for contig, found in zip(genome, call(genome), strict=True):
+            true, odd = ([g for g in contig.genes if bool(g.fault) == wrong] for wrong in (False, True))
+            tally.add(true, odd, found, len(contig))
     return tally.scores()
 
 
@@ -128,7 +123,7 @@ def throughput(data: Path, minutes: float) -> None:
     ours, theirs = [], []
     for _ in range(3):
         began = time.perf_counter()
-        model.annotate(contig)
+        list(model.annotate([contig]))
         ours.append(len(contig) / (time.perf_counter() - began))
         began = time.perf_counter()
         finder.find_genes(text)
@@ -146,7 +141,36 @@ def throughput(data: Path, minutes: float) -> None:
     record("dna", "peak memory for 10 Mb", "GB", int(done.stdout.split()[0]) / 1e6, "lower", **facts)
 
 
-ROWS = {"genes": (genes, 40), "throughput": (throughput, 0)}
+def splice(data: Path, minutes: float) -> None:
+    """Ten folds by the entry that a window was cut from; of windows that are the same the first counts."""
+    rows: dict[str, tuple[str, str]] = {}
+    for line in lzma.decompress((data / "uci_splice/splice.data.xz").read_bytes()).decode().splitlines():
+        label, name, bases = (part.strip() for part in line.split(","))
+        rows.setdefault(bases, (label, name.split("-")[0]))
+    entries = sorted({entry for _, entry in rows.values()})
+    order = np.random.default_rng(0).permutation(len(entries))
+    fold = {entries[n]: place % 10 for place, n in enumerate(order.tolist())}
+    right = total = 0
+    seconds = 0.0
+    others: Counter[str] = Counter()
+    for number in range(10):
+        files = [MODELS / f"splice-{part}.csv" for part in ("train", "test")]
+        for file, test in zip(files, (False, True), strict=True):
+            inside = (f"{label},{entry},{bases}\n" for bases, (label, entry) in rows.items() if (fold[entry] == number) == test)
+            file.write_text("class,entry,sequence\n" + "".join(inside))
+        model, took = train_model("dna", f"splice-{number}", files[:1], minutes / 10)
+        found = model.evaluate(files[1:])
+        seconds, total = seconds + took, total + found["windows"]
+        right += round(found["accuracy"] * found["windows"])
+        others.update({name: value * found["windows"] for name, value in found["baselines"].items()})
+        print(number, found["windows"], round(found["accuracy"], 4), round(took), "s", file=sys.stderr)
+    facts: dict[str, Any] = {"seconds": round(seconds), "command": command("dna"), "windows": total}
+    facts["baselines"] = {name: 100 * value / total for name, value in others.items()}
+    facts["split"] = "ten seeded folds by source entry, windows that come twice removed; a seeded tenth of the entries validates"
+    record("dna", "dna/uci_splice", "accuracy %", 100 * right / total, "higher", **facts)
+
+
+ROWS = {"genes": (genes, 40), "throughput": (throughput, 0), "splice": (splice, 10)}
 
 if __name__ == "__main__":
     run("dna", ROWS)

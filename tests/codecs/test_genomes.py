@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from unspool.codecs.annotations import HEAD, Called, bases_of, bedgraph, gff3, nucleotides, proteins
+from unspool.codecs.annotations import HEAD, Called, bedgraph, gff3, nucleotides, proteins
 from unspool.codecs.bases import Contig, Gene, decoded, encoded, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Genomes
@@ -19,8 +19,8 @@ def fasta(file, **records):
 
 def test_letters_and_back():
     bases = encoded("ACGTacgtNRYU")
-    assert bases.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 4, 4, 3]
-    assert decoded(bases) == "ACGTACGTNNNT"
+    assert bases.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 4, 4, 255]
+    assert decoded(bases[:-1]) == "ACGTACGTNNN"
     assert decoded(reverse_complement(encoded("AACGN"))) == "NCGTT"
 
 
@@ -28,6 +28,36 @@ def test_a_fasta_file_contig_by_contig(tmp_path):
     file = fasta(tmp_path / "a.fa", one="ACGT\nacg", two="NNN")
     found = list(Genomes([file]))
     assert [(c.name, decoded(c.bases)) for c in found] == [("one", "ACGTACG"), ("two", "NNN")]
+
+
+def test_a_wrong_record_comes_as_its_error_and_the_others_follow(tmp_path):
+    (tmp_path / "a.fa").write_text(">r\nACGU\nACGT\n>e\n>x [topology=circular]\nACGT\n>x\nA\n>y circular=false\nAC\n")
+    (tmp_path / "b.fa.gz").write_text(">x\nACGT\n")
+    (tmp_path / "c.fa").write_text(">z\nACG\n")
+    found = list(Genomes([tmp_path]).each())
+    assert [(c.name, len(c), c.circular) for c in found if isinstance(c, Contig)] == [
+        ("x", 4, True),
+        ("y", 2, False),
+        ("z", 3, False),
+    ]
+    faults = [str(error) for error in found if isinstance(error, DataError)]
+    assert len(faults) == 4
+    for text, part in zip(faults, ("record r, line 2: 'U'", "the record e is empty", "'x' comes twice", "damaged"), strict=True):
+        assert part in text
+
+
+@pytest.mark.parametrize(("stated", "found"), [("", 4), (";transl_table=4", 4), (";transl_table=11", 0)])
+def test_a_genetic_code_that_does_not_fit_its_genes(tmp_path, stated, found):
+    gene = "ATGTGAAAATGGTAA"
+    fasta(tmp_path / "a.fa", x=gene * 3)
+    rows = (f"x\te\tCDS\t{15 * n + 1}\t{15 * n + 15}\t.\t+\t0\tID={n}{stated}\n" for n in range(3))
+    (tmp_path / "a.gff3").write_text("".join(rows))
+    genomes = Genomes([tmp_path], annotated=True)
+    if found:
+        assert next(iter(genomes)).code == found
+    else:
+        with pytest.raises(DataError, match="record x: 3 of 3 genes have a stop codon inside under genetic code 11"):
+            list(genomes)
 
 
 def test_packed_files_are_unpacked(tmp_path):
@@ -80,12 +110,13 @@ def test_a_gff3_file_that_does_not_fit_is_named(tmp_path, text, message):
     fasta(tmp_path / "a.fa", x="A" * 40)
     (tmp_path / "a.gff3").write_text(text)
     with pytest.raises(DataError, match=message):
-        list(Genomes([tmp_path]))
+        list(Genomes([tmp_path], annotated=True))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (">r\nACGU\n", r"a\.fa, record r, line 2: 'U' is no base; this is RNA; write T for U"),
         (">p\nMKVLEQ\n", r"a\.fa, record p, line 2: 'L' is no base; this looks like proteins"),
         (">p\nACGT5\n", r"a\.fa, record p, line 2: '5' is no base; letters of bases are ACGT"),
         ("ACGT\n", r"a\.fa, line 1: a FASTA file begins with >NAME"),
@@ -154,7 +185,7 @@ def test_genbank_with_all_kinds_of_genes(tmp_path):
         Gene(31, 45, 1, "d", False, True),
         Gene(45, 54, 1, "e", True),
     ]
-    assert decoded(bases_of(contig, contig.genes[1])) == "ATGAAAAAA"
+    assert decoded(contig.gene_bases(contig.genes[1])) == "ATGAAAAAA"
 
 
 def test_genetic_codes():

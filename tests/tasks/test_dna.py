@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import gffutils
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
 from unspool.tasks.dna_labels import labels
-from unspool.tasks.dna_model import code_of
+from unspool.tasks.dna_reading import code_of
 from unspool.tasks.dna_recode import recoded
 from unspool.tasks.dna_simulated import genome, write
 from unspool.tasks.dna_windows import WINDOW, Store, Windows
@@ -46,8 +47,8 @@ def test_a_short_training_beats_the_longest_frames(model, desk):
 def test_the_other_strand_has_the_mirrored_genes(model, desk):
     (contig,) = Genomes([desk / "test"])
     other = Contig("other", reverse_complement(contig.bases))
-    here, _ = model.annotate(contig)
-    there, _ = model.annotate(other)
+    (here,) = model.annotate([contig])
+    (there,) = model.annotate([other])
     mirrored = [(len(contig) - c.gene.stop, len(contig) - c.gene.start, -c.gene.strand) for c in there.genes]
     assert sorted(mirrored) == sorted((c.gene.start, c.gene.stop, c.gene.strand) for c in here.genes)
     assert len(here.genes) > 20
@@ -55,7 +56,7 @@ def test_the_other_strand_has_the_mirrored_genes(model, desk):
 
 def test_every_gene_is_legal_and_has_a_probability(model, desk):
     (contig,) = Genomes([desk / "test"])
-    found, _ = model.annotate(contig)
+    (found,) = model.annotate([contig])
     code = genetic_code(11)
     for called in found.genes:
         gene = called.gene
@@ -69,11 +70,11 @@ def test_every_gene_is_legal_and_has_a_probability(model, desk):
 
 def test_genes_go_over_the_origin_of_a_circle(model, desk):
     (contig,) = Genomes([desk / "test"])
-    whole, _ = model.annotate(contig)
+    (whole,) = model.annotate([contig])
     gene = max((c.gene for c in whole.genes if 10_000 < c.gene.start < 30_000), key=lambda g: g.stop - g.start)
     cut = (gene.start + gene.stop) // 2
     turned = Contig("circle", np.concatenate([contig.bases[cut:], contig.bases[:cut]]), circular=True)
-    found, _ = model.annotate(turned)
+    (found,) = model.annotate([turned])
     over = [c.gene for c in found.genes if c.gene.stop > len(contig)]
     assert len(over) == 1
     assert over[0].strand == gene.strand
@@ -84,12 +85,12 @@ def test_genes_go_over_the_origin_of_a_circle(model, desk):
 
 def test_a_gene_at_the_end_of_a_contig_is_partial(model, desk):
     (contig,) = Genomes([desk / "test"])
-    whole, _ = model.annotate(contig)
+    (whole,) = model.annotate([contig])
     longest = sorted((c.gene for c in whole.genes), key=lambda g: g.start - g.stop)[:6]
     cut = 0
     for gene in longest:
         part = Contig("part", contig.bases[(gene.start + gene.stop) // 2 :])
-        first = min(model.annotate(part)[0].genes, key=lambda c: c.gene.start).gene
+        first = min(next(model.annotate([part])).genes, key=lambda c: c.gene.start).gene
         cut += first.partial and first.start < 3
     assert cut >= 4
 
@@ -98,7 +99,7 @@ def test_odd_contigs_have_an_answer(model):
     for text in ("A", "ACGT", "N" * 500, "ACGT" * 100):
         from unspool.codecs.bases import encoded
 
-        found, _ = model.annotate(Contig("x", encoded(text)))
+        (found,) = model.annotate([Contig("x", encoded(text))])
         assert all(c.gene.stop <= len(text) for c in found.genes)
 
 
@@ -114,7 +115,7 @@ def test_a_code_that_is_given_is_used(model, desk):
     found = next(iter(model.predict([desk / "test"], code=4)))
     assert found.code == 4
     with pytest.raises(ConfigError, match="no genetic code 99"):
-        next(iter(model.predict([desk / "test"], code=99)))
+        model.predict([desk / "test"], code=99)
 
 
 @pytest.mark.parametrize("tga", [False, True])
@@ -206,6 +207,27 @@ def test_the_command_line(model, desk, tmp_path):
         done = run(*arguments, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
+
+
+def test_what_cannot_be_read_is_said_and_the_other_contigs_follow(model, desk, tmp_path):
+    good = (desk / "test" / "test.fa").read_text()
+    (tmp_path / "a.fa").write_text(">rna\nACGU\n" + good + ">empty\n")
+    (tmp_path / "a.gff3").write_text("nonsense\n")  # an annotation is not looked at
+    done = run("predict", model.folder.path, "a.fa", "-o", "g.gff3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "genes of 1 contigs are in g.gff3\nleft out: a.fa, record rna, line 2: 'U' is no base; this is RNA" in done.stdout
+    assert "# left out: a.fa, line" in (tmp_path / "g.gff3").read_text()
+    done = run("predict", model.folder.path, "a.fa", "--json", cwd=tmp_path)
+    assert [next(iter(json.loads(line))) for line in done.stdout.splitlines()] == ["contig", "error", "error"]
+
+
+def test_another_library_reads_the_gff3(model, desk, tmp_path):
+    found = list(model.predict([desk / "test"]))
+    model.deliver(iter(found), tmp_path / "g.gff3")
+    features = list(gffutils.create_db(str(tmp_path / "g.gff3"), ":memory:").features_of_type("CDS"))
+    read = [(f.seqid, f.start - 1, f.end, f.strand, f.frame, f.attributes["transl_table"]) for f in features]
+    genes = [c.gene for c in found[0].genes]
+    assert read == [("test", g.start, g.stop, "+" if g.strand > 0 else "-", "0", ["11"]) for g in genes]
 
 
 def test_too_few_genes_are_refused(tmp_path):

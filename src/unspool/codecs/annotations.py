@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from unspool.codecs.bases import Contig, Gene, decoded, reverse_complement
+from unspool.codecs.bases import Contig, Gene, decoded
 from unspool.codecs.genetic import genetic_code
 
-__all__ = ["HEAD", "Called", "bases_of", "bedgraph", "gff3", "nucleotides", "proteins"]
+__all__ = ["HEAD", "Called", "bedgraph", "gff3", "nucleotides", "proteins"]
 
 WIDE = 60  # letters of a line of FASTA
 HEAD = ("##gff-version 3",)
@@ -41,23 +41,15 @@ def _escaped(text: str) -> str:
     return quote(text, safe=" .:^*$@!+_?-|/()[]{}<>'\"#~`")
 
 
-def bases_of(contig: Contig, gene: Gene) -> np.ndarray:
-    """The bases of a gene, in its own direction; one may run over the origin of a circle."""
-    own = contig.bases[gene.start : gene.stop]
-    if gene.stop > len(contig):
-        own = np.concatenate([own, contig.bases[: gene.stop - len(contig)]])
-    return own if gene.strand > 0 else reverse_complement(own)
-
-
 def proteins(contig: Contig, genes: Sequence[Called], code: int) -> Iterator[str]:
     """Lines of FASTA: the protein of each gene."""
     table = genetic_code(code)
-    yield from _fasta(contig, genes, lambda gene: table.translated(bases_of(contig, gene)))
+    yield from _fasta(contig, genes, lambda gene: table.translated(contig.gene_bases(gene)))
 
 
 def nucleotides(contig: Contig, genes: Sequence[Called]) -> Iterator[str]:
     """Lines of FASTA: the bases of each gene."""
-    yield from _fasta(contig, genes, lambda gene: decoded(bases_of(contig, gene)))
+    yield from _fasta(contig, genes, lambda gene: decoded(contig.gene_bases(gene)))
 
 
 def _fasta(contig: Contig, genes: Sequence[Called], letters: Callable[[Gene], str]) -> Iterator[str]:

@@ -10,13 +10,11 @@ import numpy as np
 __all__ = ["IUPAC", "Contig", "Gene", "decoded", "encoded", "reverse_complement"]
 
 BASES = "ACGTN"
-IUPAC = "ACGTURYSWKMBDHVN"
+IUPAC = "ACGTRYSWKMBDHVN"
 
 _CODES = np.full(256, 255, np.uint8)
 for _letter in IUPAC + "-.":
     _CODES[ord(_letter)] = _CODES[ord(_letter.lower())] = BASES.find(_letter) if _letter in BASES else 4
-for _letter in "Uu":
-    _CODES[ord(_letter)] = 3
 
 
 class Gene(NamedTuple):
@@ -51,6 +49,13 @@ class Contig:
 
     def __len__(self) -> int:
         return len(self.bases)
+
+    def gene_bases(self, gene: Gene) -> np.ndarray:
+        """The bases of a gene, in its own direction; one may run over the origin of a circle."""
+        own = self.bases[gene.start : gene.stop]
+        if gene.stop > len(self):
+            own = np.concatenate([own, self.bases[: gene.stop - len(self)]])
+        return own if gene.strand > 0 else reverse_complement(own)
 
 
 def encoded(text: str | bytes) -> np.ndarray:

@@ -11,13 +11,15 @@ import lzma
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unspool.codecs.bases import IUPAC, Contig, Gene, encoded
+from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.gff import Gff
 from unspool.codecs.streams import PACKERS, lines
 from unspool.errors import DataError, did_you_mean, extra
@@ -33,12 +35,13 @@ LONGEST_LINE = 100_000
 
 class Genomes:
     """The contigs of files and folders. Each iteration reads the files again; `counts` tells what the last one met, and why genes
-    and contigs were left out.
+    were left out.
 
-    `annotated`: every file must come with genes. DataError, with file, record and line, for what cannot be read.
+    `annotated`: every file must come with genes; where not, GFF3 files are not looked at. DataError, with file, record and line,
+    for what cannot be read.
     """
 
-    def __init__(self, paths: Sequence[str | Path], *, annotated: bool = False):
+    def __init__(self, paths: Iterable[str | Path], *, annotated: bool = False):
         self.paths, self.annotated = [Path(p) for p in paths], annotated
         self.counts: Counter[str] = Counter()
         self._files = [pair for path in self.paths for pair in self._pairs(path)]
@@ -49,7 +52,8 @@ class Genomes:
             near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
             raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        found = [(p, _annotation(p) if _kind(p) == "fasta" else None) for p in files if _kind(p) in ("fasta", "genbank")]
+        kinds = [(p, _kind(p)) for p in files]
+        found = [(p, _annotation(p) if self.annotated and kind == "fasta" else None) for p, kind in kinds if kind in READ]
         if not found:
             known = ", ".join((*FASTA[:3], *GENBANK[:3]))
             raise DataError(f"{path} holds no genome; names end in {known}, or these and .gz, .xz or .bz2")
@@ -60,25 +64,68 @@ class Genomes:
         return found
 
     def __iter__(self) -> Iterator[Contig]:
+        for found in self.each():
+            if isinstance(found, DataError):
+                raise found
+            yield found
+
+    def each(self) -> Iterator[Contig | DataError]:
+        """As iteration, but a record or file that is wrong comes as its error, and the others follow."""
         self.counts = Counter()
         for file, gff in self._files:
-            genes = Gff(gff) if gff else None
-            names: set[str] = set()
-            for contig in _genbank(file) if _kind(file) == "genbank" else _fasta(file):
-                if contig.name in names:
-                    raise DataError(f"{contig.place}: the name {contig.name!r} comes twice in {file}; names must differ")
+            try:
+                yield from self._of(file, gff)
+            except DataError as error:
+                yield error
+
+    def readable(self, faults: list[DataError]) -> Iterator[Contig]:
+        """What can be read; what is wrong with the rest is appended to `faults`."""
+        for found in self.each():
+            faults.append(found) if isinstance(found, DataError) else (yield found)
+
+    def apart(self) -> list[Genomes]:
+        """The same files, each by itself."""
+        return [Genomes([file], annotated=self.annotated) for file, _ in self._files]
+
+    def _of(self, file: Path, gff: Path | None) -> Iterator[Contig | DataError]:
+        genes = Gff(gff) if gff else None
+        names: set[str] = set()
+        for contig in READ[_kind(file)](file):
+            if isinstance(contig, DataError):
+                yield contig
+            elif contig.name in names:
+                yield DataError(f"{contig.place}: the name {contig.name!r} comes twice in {file}; names must differ")
+            else:
                 names.add(contig.name)
                 yield self._counted(contig if genes is None else genes.onto(contig))
-            if genes and (unknown := sorted(genes.contigs - names)):
-                raise DataError(
-                    f"{gff}, line {genes.first[unknown[0]]}: it speaks of {unknown[0]!r}, which {file} does not hold; that has "
-                    f"{', '.join(sorted(names)[:5])}"
-                )
+        if genes and (unknown := sorted(genes.contigs - names)):
+            raise DataError(
+                f"{gff}, line {genes.first[unknown[0]]}: it speaks of {unknown[0]!r}, which {file} does not hold; that has "
+                f"{', '.join(sorted(names)[:5])}"
+            )
 
     def _counted(self, contig: Contig) -> Contig:
         self.counts.update({"contigs": 1, "bases": len(contig)})
         self.counts.update(f"genes left out, {gene.fault}" if gene.fault else "genes" for gene in contig.genes)
+        if not self.annotated or not contig.genes:
+            return contig
+        stopped = _stopped(contig, contig.code or 11)
+        if not contig.code and stopped > 0.1 * len(contig.genes) and _stopped(contig, 4) < stopped / 10:
+            return replace(contig, code=4)
+        if stopped > 0.5 * len(contig.genes):
+            raise DataError(
+                f"{contig.place}: {stopped:,} of {len(contig.genes):,} genes have a stop codon inside under genetic code "
+                f"{contig.code or 11}; write transl_table=CODE into the annotation, or take the genes of these very bases"
+            )
+        self.counts.update({"genes with a stop codon inside": stopped} if stopped else {})
         return contig
+
+
+def _stopped(contig: Contig, code: int) -> int:
+    """How many genes have a stop codon inside."""
+    stops = genetic_code(code).stops
+    own = (contig.gene_bases(gene) for gene in contig.genes if not gene.fault)
+    return sum(bool(stops[codons(bases)[:-3:3]].any()) for bases in own)
 
 
 def _kind(path: Path) -> str:
@@ -116,41 +163,48 @@ def _text(path: Path) -> Any:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _fasta(path: Path) -> Iterator[Contig]:
-    name, first, parts, number = "", 0, [], 0
+def _fasta(path: Path) -> Iterator[Contig | DataError]:
+    head, first, parts, number = "", 0, list[np.ndarray](), 0
+    wrong: DataError | None = None  # with the record that is being read
     for number, line in enumerate(lines(path, LONGEST_LINE, "FASTA files have short lines"), 1):
         if line.startswith(">"):
             if first:
-                yield _contig(path, name, first, parts)
-            name, first, parts = (line[1:].split() or [""])[0], number, []
-            if not name:
-                raise DataError(f"{path}, line {number}: a record without a name; each begins with >NAME")
-        elif line.strip() and not line.startswith(";"):
+                yield wrong or _contig(path, head, first, parts)
+            head, first, parts, wrong = line[1:].strip(), number, [], None
+            if not head:
+                wrong = DataError(f"{path}, line {number}: a record without a name; each begins with >NAME")
+        elif line.strip() and not line.startswith(";") and not wrong:
             if not first:
                 raise DataError(f"{path}, line {number}: a FASTA file begins with >NAME, this one with {line[:30]!r}")
             codes = encoded(line.strip())
             if (codes == 255).any():
-                _refuse(path, name, number, line.strip())
+                wrong = _refusal(f"{path}, record {head.split()[0]}, line {number}", line.strip())
             parts.append(codes)
     if not first:
         raise DataError(f"{path} holds no record; FASTA files have lines that begin with >NAME")
-    yield _contig(path, name, first, parts)
+    yield wrong or _contig(path, head, first, parts)
 
 
-def _refuse(path: Path, name: str, number: int, line: str) -> None:
-    wrong = next(letter for letter in line if encoded(letter)[0] == 255)
-    share = sum(letter.upper() in AMINO for letter in line) / len(line)
-    hint = "this looks like proteins; genomes are needed" if share > 0.1 else "letters of bases are " + IUPAC
-    raise DataError(f"{path}, record {name}, line {number}: {wrong!r} is no base; {hint}")
+def _refusal(place: str, text: str) -> DataError:
+    """What is wrong with letters that are not all bases."""
+    wrong = next(letter for letter in text if encoded(letter)[0] == 255)
+    if sum(letter.upper() in AMINO for letter in text) > 0.1 * len(text):
+        hint = "this looks like proteins; genomes are needed"
+    else:
+        hint = "this is RNA; write T for U" if wrong in "Uu" else "letters of bases are " + IUPAC
+    return DataError(f"{place}: {wrong!r} is no base; {hint}")
 
 
-def _contig(path: Path, name: str, first: int, parts: list[np.ndarray], **more: Any) -> Contig:
+def _contig(path: Path, head: str, first: int, parts: list[np.ndarray]) -> Contig | DataError:
+    """A record; many assemblers write in its heading that it is a circle."""
+    name = head.split()[0]
     if not parts:
-        raise DataError(f"{path}, line {first}: the record {name} is empty")
-    return Contig(name, np.concatenate(parts), place=f"{path}, record {name}", **more)
+        return DataError(f"{path}, line {first}: the record {name} is empty")
+    circular = re.search(r"\b(topology=circular|circular=(true|yes|y))\b", head, re.IGNORECASE) is not None
+    return Contig(name, np.concatenate(parts), circular=circular, place=f"{path}, record {name}")
 
 
-def _genbank(path: Path) -> Iterator[Contig]:
+def _genbank(path: Path) -> Iterator[Contig | DataError]:
     reader = extra("Bio.SeqIO", "dna")
     with _text(path) as file:
         records = reader.parse(file, "genbank")
@@ -168,15 +222,17 @@ def _genbank(path: Path) -> Iterator[Contig]:
         raise DataError(f"{path} holds no GenBank record; such files begin with LOCUS")
 
 
-def _of_record(path: Path, record: Any) -> Contig:
+def _of_record(path: Path, record: Any) -> Contig | DataError:
+    place = f"{path}, record {record.id}"
     try:
         bases = encoded(bytes(record.seq))
-    except Exception as error:  # Biopython raises an error of its own for a record without its sequence
-        raise DataError(f"{path}, record {record.id}: it has no sequence; take the full record, not its summary") from error
+    except Exception:  # Biopython raises an error of its own for a record without its sequence
+        return DataError(f"{place}: it has no sequence; take the full record, not its summary")
     if not len(bases):
-        raise DataError(f"{path}, record {record.id}: the record is empty")
+        return DataError(f"{place}: the record is empty")
     if (bases == 255).any():
-        raise DataError(f"{path}, record {record.id}: base {int((bases == 255).argmax()) + 1} is no base; letters are {IUPAC}")
+        at = int((bases == 255).argmax())
+        return _refusal(f"{place}, base {at + 1}", str(record.seq[at : at + 60]))
     genes, codes = [], Counter[int]()
     for feature in record.features:
         if feature.type != "CDS":
@@ -185,7 +241,7 @@ def _of_record(path: Path, record: Any) -> Contig:
         genes.append(_of_feature(feature, len(bases)))
     circular = record.annotations.get("topology") == "circular"
     code = codes.most_common(1)[0][0] if codes else 0
-    return Contig(record.id, bases, genes, code, circular, f"{path}, record {record.id}")
+    return Contig(record.id, bases, genes, code, circular, place)
 
 
 def _of_feature(feature: Any, length: int) -> Gene:
@@ -202,3 +258,6 @@ def _of_feature(feature: Any, length: int) -> Gene:
     name = next((feature.qualifiers[key][0] for key in ("locus_tag", "gene", "protein_id") if key in feature.qualifiers), "")
     pseudo = "pseudo" in feature.qualifiers or "pseudogene" in feature.qualifiers
     return Gene(start, stop, strand, name, pseudo, fuzzy or joined)
+
+
+READ = {"fasta": _fasta, "genbank": _genbank}

@@ -62,7 +62,7 @@ class Gff:
     def onto(self, contig: Contig) -> Contig:
         """A contig with its genes."""
         genes = []
-        circular = contig.name in self.circular
+        circular = contig.circular or contig.name in self.circular
         for key, parts in self._parts.get(contig.name, {}).items():
             start, stop = min(p[0] for p in parts), max(p[1] for p in parts)
             if stop > len(contig) and not (circular and len(parts) == 1 and stop < 2 * len(contig)):

@@ -12,14 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unspool.codecs.bases import Contig, Gene
-from unspool.codecs.genetic import genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.codecs.sites import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import Candidates, Weights, candidates, fitted
+from unspool.tasks.dna_calling import Candidates, Weights, fitted, preferred
 from unspool.tasks.dna_config import DnaConfig, settle
-from unspool.tasks.dna_model import DnaModel, build, read_contig
+from unspool.tasks.dna_habits import Habits
+from unspool.tasks.dna_model import DnaModel, build
+from unspool.tasks.dna_reading import Seen, habits_of
 from unspool.tasks.dna_sites import SiteJob, SiteModel
 from unspool.tasks.dna_windows import WINDOW, Labelled, Store, Windows
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
@@ -29,8 +30,7 @@ from unspool.training.loop import Carry
 __all__ = ["Dna"]
 
 LEAST = 50  # genes
-KEPT = 3_000_000  # bases that gene weights are learned from
-SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # that are tried, of log odds beside a start's own logit
+KEPT, STRETCH = 10_000_000, 1_000_000  # bases that gene weights are learned from, and at most of a contig
 HELD = 20 * WINDOW  # bases of a validation stretch at most
 
 
@@ -107,15 +107,14 @@ class _Parts:
         genomes = Genomes(data, annotated=True)
         rng = np.random.default_rng(config.seed)
         self.kept: list[Contig] = []
-        size = 0
         for contig in genomes:
             if valid:
                 self.train.add(contig, 0, len(contig))
             else:
                 self._divided(contig, config.valid_share, rng)
-            if size < KEPT:
-                self.kept.append(_stretch(contig, min(len(contig), KEPT // 4), rng))
-                size += len(self.kept[-1])
+            self.kept.append(_stretch(contig, min(len(contig), STRETCH), rng))
+            while sum(map(len, self.kept)) > KEPT:
+                self.kept.pop(int(rng.integers(len(self.kept))))
         for contig in Genomes(valid, annotated=True) if valid else ():
             self.held.add(contig, 0, len(contig))
         self.counts = dict(sorted(genomes.counts.items()))
@@ -185,38 +184,42 @@ class _Job:
     def sample(self) -> str:
         return ""
 
-    @torch.inference_mode()
     def judge(self, folder: ModelFolder) -> dict[str, Any]:
         """What starts and genes are judged by, learned from stretches of the training genomes with the best weights."""
         folder.load_into(self.model)
         self.model.eval()
-        reads = [(contig, read_contig(self.model, contig.bases)) for contig in self.kept]
+        ways = [Weights(), Weights()]
+        seen = [Seen(contig, self.model) for contig in self.kept]
+        for one in seen:
+            one.judge(one.contig.code or 11, ways[0], self.config.shortest)
+        for number in range(2):
+            known = [(one, habits_of([one]) if number else None) for one in seen]
+            known = [(one, habits) for one, habits in known if habits or not number]
+            start = preferred([part for one, habits in known for part in _starts(one, habits)])
+            half = Weights(start)
+            parts = [_judged(one.contig, one.candidates(half, habits)) for one, habits in known]
+            gene = fitted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+            ways[number] = Weights(start, gene)
+            if not number:
+                for one in seen:
+                    one.judge(one.contig.code or 11, ways[0], self.config.shortest)
+        return {"weights": [{"start": list(way.start), "gene": list(way.gene)} for way in ways]}
 
-        def found(weights: Weights) -> Iterator[tuple[Contig, Candidates]]:
-            for contig, read in reads:
-                code = genetic_code(contig.code or 11)
-                yield contig, candidates(contig.bases, read, code, weights, self.config.shortest, edges=False)
 
-        ways = [Weights(start=(share, 1.0)) for share in SHARES]
-        weights = max(ways, key=lambda way: sum(_starts(contig, some) for contig, some in found(way)))
-        parts = [_judged(contig, some) for contig, some in found(weights)]
-        gene = fitted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        return {"weights": {"start": list(weights.start), "gene": list(gene), "cost": weights.cost}}
-
-
-def _starts(contig: Contig, found: Candidates) -> int:
-    """How many true genes have their right start among the candidates."""
-    true = {(g.start, g.stop, g.strand) for g in contig.genes if not g.fault}
-    return sum(key in true for key in zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True))
+def _starts(seen: Seen, habits: Habits | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each strand the frames of pairs (P,), their features (P, F), and which are right (P,)."""
+    for way in (1, -1):
+        pairs, right = seen.pairs(way, habits)
+        whole = pairs.real
+        yield pairs.frame[whole], pairs.features[whole], right[whole]
 
 
 def _judged(contig: Contig, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """The features (M, 6) of the candidates that count, and which of them are genes (M,)."""
+    """The features (M, F) of the candidates that count, and which of them are genes (M,)."""
     true, odd = ({_end(g) for g in contig.genes if bool(g.fault) == odd} for odd in (False, True))
-    ends = [
-        (s, b if s > 0 else a) for a, b, s in zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True)
-    ]
-    counts = np.array([end not in odd for end in ends], bool)
+    places = zip(found.start.tolist(), found.stop.tolist(), found.strand.tolist(), strict=True)
+    ends = [(strand, stop if strand > 0 else start) for start, stop, strand in places]
+    counts = np.array([end not in odd for end in ends], bool) & ~found.partial
     return found.features[counts], np.array([end in true for end in ends], bool)[counts]
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from unspool.codecs.bases import reverse_complement
-from unspool.codecs.genetic import GeneticCode, codons
+from unspool.codecs.genetic import GeneticCode
 from unspool.decoding.genes import chosen, open_frames
 from unspool.models.strands import STEP
+from unspool.tasks.dna_habits import Habits, Strand
 
-__all__ = ["Candidates", "Read", "Weights", "called", "candidates", "fitted"]
+__all__ = ["Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
 
-FEATURES = 6
+CUT = -1.0  # the logit of a start that a contig's edge cuts off
 
 
 class Read(NamedTuple):
@@ -29,14 +31,14 @@ class Read(NamedTuple):
 class Weights:
     """What a start and a gene are judged by: learned from genomes with known genes."""
 
-    start: tuple[float, ...] = (0.3, 1.0)  # of the sum of log odds behind a candidate, and of its logit
+    start: tuple[float, ...] = (0.1, 1.0)  # of what `Pairs.features` are
     gene: tuple[float, ...] = (1.0, 0.5, 0.0, 0.0, 0.3, 0.0, -1.0)  # of the features of a candidate, the last for all
     cost: float = 0.05  # nats for each base that two genes share
 
 
 class Candidates(NamedTuple):
     """The best candidate of each open frame of both strands: [start, stop) (M,) in bases of the forward strand, the strand,
-    whether its start or stop lie beyond the contig, and features (M, 6)."""
+    whether its start or stop lie beyond the contig, and features (M, F)."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -49,48 +51,74 @@ class Candidates(NamedTuple):
         return self.features @ np.array(weights.gene[:-1]) + weights.gene[-1]
 
 
-def candidates(bases: np.ndarray, read: Read, code: GeneticCode, weights: Weights, least: int, edges: bool) -> Candidates:
-    """The candidates of a contig. `edges`: genes may be cut off by its ends."""
-    found = [_of_strand(strand, bases, read, code, weights, least, edges) for strand in (1, -1)]
-    joined = Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-    order = np.lexsort((joined.start, joined.stop))
-    return Candidates(*(part[order] for part in joined))
+class Pairs(NamedTuple):
+    """All places of one strand where a gene of an open frame might start: the number of the frame (P,), the place, whether a
+    start codon stands there, not the contig's edge, and features (P, F) by which one is preferred: the network's log odds of what
+    lies behind, its logit of the start, and with habits those of the codon, of what stands before, and of the codon pairs."""
+
+    frame: np.ndarray
+    start: np.ndarray
+    real: np.ndarray
+    features: np.ndarray
 
 
-def _of_strand(
-    strand: int, bases: np.ndarray, read: Read, code: GeneticCode, weights: Weights, least: int, edges: bool
-) -> Candidates:
-    length = len(bases)
-    own = bases if strand > 0 else reverse_complement(bases)
-    codon = codons(own)
-    frames = open_frames(codon, code.stops, least)
-    logit = read.starts[:, 0] if strand > 0 else read.starts[::-1, 1]
-    sums = _Sums(read, strand, length)
-    pairs = _pairs(frames.low, frames.stop, frames.open_start & edges, codon, code, least)
-    kind = frames.low % 3  # all starts of a frame are in one
-    total = sums.between(kind[pairs[0]], pairs[1], frames.stop[pairs[0]])
-    real = pairs[2]
-    judged = weights.start[0] * total + weights.start[1] * np.where(real, logit[pairs[1]], -1.0)
-    best = _best_of(pairs[0], judged, len(frames.low))
-    frame = np.flatnonzero((best >= 0) & (edges | ~frames.open_stop))
-    best = best[frame]
-    start, stop, total = pairs[1][best], frames.stop[frame], total[best]
-    steps = (stop - start) / STEP
-    partial = ~real[best] | frames.open_stop[frame]
-    features = np.stack(
-        [
-            total / 10,
-            total / steps,
-            np.minimum(total, 0) / 10,
-            np.log(stop - start),
-            np.where(real[best], logit[start], -1.0),
-            np.minimum(steps, 60) / 60 * (total / steps),
-        ],
-        1,
-    )
-    if strand < 0:
-        start, stop = length - stop, length - start
-    return Candidates(start, stop, np.full(len(start), strand), partial, features)
+class Reading:
+    """A contig with what the network said of it, as both strands see it."""
+
+    def __init__(self, bases: np.ndarray, read: Read, code: GeneticCode, least: int, edges: bool):
+        """`edges`: genes may be cut off by the contig's ends."""
+        self.code, self.least, self.edges, self._read = code, least, edges, read
+        self.length = len(bases)
+        self.strands = {1: Strand(bases), -1: Strand(reverse_complement(bases))}
+        self._logits = {1: read.starts[:, 0], -1: read.starts[::-1, 1]}
+        self.frames = {way: open_frames(strand.codons, code.stops, least) for way, strand in self.strands.items()}
+
+    def pairs(self, way: int, habits: Habits | None = None) -> Pairs:
+        """Of one strand, 1 or -1."""
+        frames, strand = self.frames[way], self.strands[way]
+        frame, start, real = _pairs(frames.low, frames.stop, frames.open_start & self.edges, strand.codons, self.code, self.least)
+        stop = frames.stop[frame]
+        total = _Sums(self._read, way, self.length).between(start % 3, start, stop)
+        features = [total, np.where(real, self._logits[way][start], CUT)]
+        if habits:
+            codon, before = habits.starting(strand, start)
+            coding = habits.coding(strand)
+            features += [np.where(real, codon, 0), np.where(real, before, 0), coding[stop - 6] - coding[start]]
+        return Pairs(frame, start, real, np.stack(features, 1))
+
+    def candidates(self, weights: Weights, habits: Habits | None = None) -> Candidates:
+        """The best of each open frame, sorted by where they end."""
+        found = [self._of_strand(way, weights, habits) for way in (1, -1)]
+        joined = Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        order = np.lexsort((joined.start, joined.stop))
+        return Candidates(*(part[order] for part in joined))
+
+    def _of_strand(self, way: int, weights: Weights, habits: Habits | None) -> Candidates:
+        frames, pairs = self.frames[way], self.pairs(way, habits)
+        best = _best_of(pairs.frame, pairs.features @ np.array(weights.start), len(frames.low))
+        frame = np.flatnonzero((best >= 0) & (self.edges | ~frames.open_stop))
+        best = best[frame]
+        start, stop = pairs.start[best], frames.stop[frame]
+        total, logit, *more = pairs.features[best].T
+        steps = (stop - start) / STEP
+        mean = total / steps
+        features = [total / 10, mean, np.minimum(total, 0) / 10, np.log(stop - start), logit, np.minimum(steps, 60) / 60 * mean]
+        if more:
+            codon, before, coding = more
+            features += [codon, before, coding / 10, coding / steps]
+        if way < 0:
+            start, stop = self.length - stop, self.length - start
+        partial = ~pairs.real[best] | frames.open_stop[frame]
+        return Candidates(start, stop, np.full(len(start), way), partial, np.stack(features, 1))
+
+    def show(self, habits: Habits, found: Candidates, sure: np.ndarray) -> None:
+        """Adds the genes that are sure, the places (S,) of candidates, to a genome's habits."""
+        whole = sure[~found.partial[sure]]
+        for way, strand in self.strands.items():
+            own = whole[found.strand[whole] == way]
+            ends = zip(found.start[own].tolist(), found.stop[own].tolist(), strict=True)
+            genes = list(ends) if way > 0 else [(self.length - b, self.length - a) for a, b in ends]
+            habits.add(strand, genes, self.code.starts)
 
 
 class _Sums:
@@ -148,6 +176,29 @@ def _best_of(group: np.ndarray, value: np.ndarray, count: int) -> np.ndarray:
     first = np.flatnonzero(np.diff(group[order], prepend=-1))
     best[group[order][first]] = order[first]
     return best
+
+
+def preferred(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[float, ...]:
+    """The weights of features by which the right start of a frame is preferred to its others (a conditional logit: McFadden
+    1974), from (frame (P,), features (P, F), whether right (P,)) of several contigs; frames without a right one do not count."""
+    size = pairs[0][1].shape[1]
+    w = np.zeros(size)
+    for _ in range(30):  # Newton's method
+        slope, curve = -1e-3 * w, 1e-3 * np.eye(size)
+        for frame, x, right in pairs:
+            score = x @ w
+            first = np.flatnonzero(np.diff(frame, prepend=-1))
+            which = np.cumsum(np.diff(frame, prepend=-1) != 0) - 1
+            p = np.exp(score - np.maximum.reduceat(score, first)[which])
+            p *= (np.add.reduceat(right.astype(float), first) == 1)[which] / np.add.reduceat(p, first)[which]
+            mean = np.add.reduceat(p[:, None] * x, first)
+            slope += (right[:, None] * x).sum(0) - mean.sum(0)
+            curve += (p[:, None] * x).T @ x - mean.T @ mean
+        step = np.linalg.solve(curve, slope)
+        w = w + step
+        if np.abs(step).max() < 1e-6:
+            break
+    return tuple(w.tolist())
 
 
 def called(found: Candidates, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
