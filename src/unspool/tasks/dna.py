@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,15 +196,20 @@ class _Job:
         for number in range(2):
             known = [(one, habits_of([one]) if number else None) for one in seen]
             known = [(one, habits) for one, habits in known if habits or not number]
-            start = preferred([part for one, habits in known for part in _starts(one, habits)])
-            half = Weights(start)
-            parts = [_judged(one.contig, one.candidates(half, habits)) for one, habits in known]
-            gene = fitted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-            ways[number] = Weights(start, gene)
+            ways[number] = _learned(known)
             if not number:
                 for one in seen:
                     one.judge(one.contig.code or 11, ways[0], self.config.shortest)
-        return {"weights": [{"start": list(way.start), "gene": list(way.gene)} for way in ways]}
+        return {"weights": [asdict(way) for way in ways]}
+
+
+def _learned(known: Sequence[tuple[Seen, Habits | None]]) -> Weights:
+    """What is learned from contigs with their habits."""
+    pairs = [part for one, habits in known for part in _starts(one, habits)]
+    cut = float(np.concatenate([x[right, 1] for _, x, right in pairs]).mean())
+    weights = Weights(preferred(pairs), cut=cut)
+    parts = [_judged(one.contig, one.candidates(weights, habits)) for one, habits in known]
+    return replace(weights, gene=fitted(*(np.concatenate(part) for part in zip(*parts, strict=True))))
 
 
 def _starts(seen: Seen, habits: Habits | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

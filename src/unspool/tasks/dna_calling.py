@@ -16,7 +16,9 @@ from unspool.tasks.dna_habits import Habits, Strand
 
 __all__ = ["Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
 
-CUT = -1.0  # the logit of a start that a contig's edge cuts off
+USUAL = (0.1, 1.0, 0.5, 0.5, 0.1)  # the weights of a start's features where few genes teach others
+PRIOR = 10.0  # how firmly
+CUT = -1.0  # the logit of a start that lies beyond the contig, beside those of others
 
 
 class Read(NamedTuple):
@@ -31,8 +33,9 @@ class Read(NamedTuple):
 class Weights:
     """What a start and a gene are judged by: learned from genomes with known genes."""
 
-    start: tuple[float, ...] = (0.1, 1.0)  # of what `Pairs.features` are
+    start: tuple[float, ...] = USUAL[:2]  # of what `Pairs.features` are
     gene: tuple[float, ...] = (1.0, 0.5, 0.0, 0.0, 0.3, 0.0, -1.0)  # of the features of a candidate, the last for all
+    cut: float = 2.0  # the logit of a start that lies beyond the contig, where a gene is judged
     cost: float = 0.05  # nats for each base that two genes share
 
 
@@ -100,6 +103,7 @@ class Reading:
         best = best[frame]
         start, stop = pairs.start[best], frames.stop[frame]
         total, logit, *more = pairs.features[best].T
+        logit = np.where(pairs.real[best], logit, weights.cut)
         steps = (stop - start) / STEP
         mean = total / steps
         features = [total / 10, mean, np.minimum(total, 0) / 10, np.log(stop - start), logit, np.minimum(steps, 60) / 60 * mean]
@@ -181,10 +185,10 @@ def _best_of(group: np.ndarray, value: np.ndarray, count: int) -> np.ndarray:
 def preferred(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[float, ...]:
     """The weights of features by which the right start of a frame is preferred to its others (a conditional logit: McFadden
     1974), from (frame (P,), features (P, F), whether right (P,)) of several contigs; frames without a right one do not count."""
-    size = pairs[0][1].shape[1]
-    w = np.zeros(size)
+    usual = np.array(USUAL[: pairs[0][1].shape[1]])
+    w = usual
     for _ in range(30):  # Newton's method
-        slope, curve = -1e-3 * w, 1e-3 * np.eye(size)
+        slope, curve = PRIOR * (usual - w), PRIOR * np.eye(len(usual))
         for frame, x, right in pairs:
             score = x @ w
             first = np.flatnonzero(np.diff(frame, prepend=-1))

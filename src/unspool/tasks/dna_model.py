@@ -77,7 +77,7 @@ class DnaModel(Trained):
         folder.load_into(self.model)
         self.model.eval()
         found = self.metrics.get("weights")  # what starts and genes are judged by, without and with a genome's habits
-        self.weights = tuple(Weights(tuple(w["start"]), tuple(w["gene"])) for w in found) if found else (Weights(), Weights())
+        self.weights = tuple(Weights(**w) for w in found) if found else (Weights(), Weights())
 
     def predict(self, inputs: Iterable[str | Path], *, code: int = 0) -> Iterator[Annotation]:
         """The genes of each contig of genomes, one in each file; `code` is their genetic code, else it is recognised. What cannot
