@@ -230,6 +230,8 @@ def unknown(data: Path, minutes: float) -> None:
     seconds = 0.0
     for choice in range(5):
         left = sorted(str(word) for word in rng.choice(WORDS, 2, replace=False))
+        while " ".join(left) in values:  # five different ones
+            left = sorted(str(word) for word in rng.choice(WORDS, 2, replace=False))
         train = [t for t in every if t.number >= FIRST and t.word not in left]
         model, took = train_model("speech", f"fsdd-unknown-{choice}", [manifest("fsdd-eight", train)], minutes / 5)
         seconds += took
