@@ -26,7 +26,8 @@ class Frame(NamedTuple):
 
 
 class Video:
-    """A video file, a folder of numbered pictures, or an array (T, H, W) or (T, H, W, 3) of pictures, the last two at `rate` a second.
+    """A video file, a folder of numbered pictures, or an array (T, H, W) or (T, H, W, 3) of pictures, the last two at `rate` a
+    second.
 
     Nothing is read beforehand; frames come one after another, so memory does not grow with the video.
     """
@@ -60,7 +61,9 @@ class Video:
         try:
             with av.open(str(self.path)) as container:
                 if not container.streams.video:
-                    raise DataError(f"{self.path} has no video stream, only {', '.join(s.type for s in container.streams) or 'nothing'}")
+                    raise DataError(
+                        f"{self.path} has no video stream, only {', '.join(s.type for s in container.streams) or 'nothing'}"
+                    )
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 first: float | None = None
@@ -72,7 +75,9 @@ class Video:
         except av.error.FFmpegError as error:
             codec = _codec(error)
             if codec:
-                raise DataError(f"{self.path} is in the codec {codec}, which cannot be decoded here; convert it to H.264") from error
+                raise DataError(
+                    f"{self.path} is in the codec {codec}, which cannot be decoded here; convert it to H.264"
+                ) from error
             where = f" after {last:.1f} s" if count else ""
             raise DataError(f"{self.path} cannot be read as a video{where} ({error.strerror})") from error
         if not count:

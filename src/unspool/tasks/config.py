@@ -31,6 +31,7 @@ class NetworkConfig:
     recurrent_dropout: float | None = None  # on the weights U
     budget: str = "30m"
     epochs: float | None = None
+    most_epochs: float | None = None  # the budget ends earlier with so many
     batch: int = 0  # symbols or steps at once
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -56,7 +57,7 @@ class NetworkConfig:
     def options(self) -> Options:
         budget = None if self.epochs else seconds(self.budget)  # who names epochs means all of them
         rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
-        return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
+        return Options(budget, self.epochs or self.most_epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
 
     def settled(self: Own, values: dict[str, Any]) -> Own:
         """With these values where an option was left open, that is, stands as its default."""
