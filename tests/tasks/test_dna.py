@@ -270,7 +270,7 @@ def test_labelled_windows(windows, tmp_path):
     model = unspool.train("dna", windows / "train.csv", tmp_path / "m", epochs=25, learning_rate=1e-2, hidden=16, progress="silent")
     found = model.evaluate([windows / "test.csv"])
     assert found["accuracy"] > 0.85 > found["baselines"]["majority, accuracy"]
-    assert found["windows"] == 60
+    assert found["examples"] == 60
     answers = model.predict([windows / "test.csv"])
     assert sum(answers[0].probabilities.values()) == pytest.approx(1)
     assert "60 classes are in" in model.deliver(answers, tmp_path / "a.csv")

@@ -223,6 +223,35 @@ def dna(
     run("dna", locals())
 
 
+@app.command("table")
+def table(
+    data: Data,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Numbers of a step, where a row of a CSV file holds all steps [default: 1]")
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="The numbers are coordinates of points: 2 for x, y; 3 for x, y, z [default: they are not]")
+    ] = None,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """A classifier of series: sensors, keypoints, any numbers over time (.ts, .npz, .csv; folders named by class)."""
+    run("table", locals())
+
+
 def run(task: str, given: dict[str, Any]) -> None:
     """Trains with what a task's command was given, and says what to do next."""
     import sys

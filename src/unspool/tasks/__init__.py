@@ -15,6 +15,7 @@ TASKS = {
     "sentiment": "unspool.tasks.sentiment:Sentiment",
     "dna": "unspool.tasks.dna:Dna",
     "speech": "unspool.tasks.speech:Speech",
+    "table": "unspool.tasks.table:Table",
     "translation": "unspool.tasks.translation:Translate",
 }  # imported when asked for
 

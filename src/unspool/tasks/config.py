@@ -32,6 +32,7 @@ class NetworkConfig:
     recurrent_dropout: float | None = None  # on the weights U
     budget: str = "30m"
     epochs: float | None = None
+    most_epochs: float | None = None  # the budget ends earlier with so many
     batch: int = 0  # symbols or steps at once
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -57,7 +58,7 @@ class NetworkConfig:
     def options(self) -> Options:
         budget = None if self.epochs else seconds(self.budget)  # who names epochs means all of them
         rate = Options.learning_rate if self.learning_rate is None else self.learning_rate
-        return Options(budget, self.epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
+        return Options(budget, self.epochs or self.most_epochs, rate, self.weight_decay or 0.0, seed=self.seed, device=self.device)
 
     def stack(self, inputs: int, hidden: int = 0, *, bidirectional: bool = False) -> Recurrent:
         """The recurrent layers of this configuration, weights drawn by torch's generator; `hidden` where it is not its own."""

@@ -79,7 +79,12 @@ class Dna(Task):
         """Labelled windows instead of genomes."""
         job = SiteJob(data, valid, config)
         progress.say(f"read {job.report}")
-        facts = {"files": [str(p) for p in data], "read": {"windows": job.feed.symbols}, "unit": job.unit}
+        facts = {
+            "files": [str(p) for p in data],
+            "read": {"windows": job.feed.symbols},
+            "unit": job.unit,
+            "shares": job.shares.tolist(),
+        }
         return Prepared(job, config, {"kind": "windows", "classes": job.classes}, facts, job.weights.arrays())
 
     def demonstration(self, scratch: Path) -> Demonstration:

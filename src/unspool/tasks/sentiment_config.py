@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from unspool.codecs.text import UNITS
 from unspool.errors import ConfigError
 from unspool.models.many_to_one import POOLS
 from unspool.tasks.config import NetworkConfig, by_size
-from unspool.training import Options
 
 __all__ = ["SentimentConfig", "settle"]
 
@@ -28,7 +27,6 @@ class SentimentConfig(NetworkConfig):
     class_weights: bool = False  # rare classes count as much as frequent ones
     encoder: str | None = None  # a text model to start from
     budget: str = "8m"
-    most_epochs: float | None = None  # the budget ends earlier with so many
     valid_share: float = 0.1
 
     def __post_init__(self) -> None:
@@ -38,11 +36,6 @@ class SentimentConfig(NetworkConfig):
         self._one_of("pooling", POOLS)
         if self.subwords < 300:
             raise ConfigError(f"subwords must be at least 300, not {self.subwords}")
-
-    @property
-    def options(self) -> Options:
-        own = super().options
-        return own if self.epochs else replace(own, epochs=self.most_epochs)
 
 
 def settle(config: SentimentConfig, *, texts: int, phrases: int, ordered: bool, classes: int = 5) -> SentimentConfig:

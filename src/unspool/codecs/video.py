@@ -1,0 +1,148 @@
+"""Video as a stream of frames: files (PyAV), folders of numbered pictures, arrays; sampled by time, at one size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unspool.errors import DataError, extra
+
+__all__ = ["ENDINGS", "PICTURES", "Frame", "Video"]
+
+ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ogv", ".gif")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+ARRAYS = (".npy", ".npz")
+
+
+class Frame(NamedTuple):
+    """A picture (H, W, 3) of bytes, and when it is seen, in seconds."""
+
+    picture: np.ndarray
+    time: float
+
+
+class Video:
+    """A video file, a folder of numbered pictures, or an array (T, H, W) or (T, H, W, 3) of pictures, the last two at `rate` a
+    second.
+
+    Nothing is read beforehand; frames come one after another, so memory does not grow with the video.
+    """
+
+    def __init__(self, path: str | Path, rate: float = 10.0):
+        self.path, self.rate = Path(path), rate
+        if not self.path.exists():
+            raise DataError(f"there is no video {self.path}")
+        if self.path.is_dir():
+            self._pictures = sorted((p for p in self.path.iterdir() if p.suffix.lower() in PICTURES), key=_number)
+            if not self._pictures:
+                raise DataError(f"{self.path} holds no pictures ({', '.join(PICTURES)})")
+
+    def frames(self, rate: float | None = None, size: tuple[int, int] | None = None) -> Iterator[Frame]:
+        """Frames at `rate` a second (else all), the last one seen at each tick, of `size` (height, width), upright.
+
+        DataError for what cannot be read, with the time at which it is damaged, where some of it can.
+        """
+        if self.path.is_dir():
+            found = self._of_pictures(size)
+        elif self.path.suffix.lower() in ARRAYS:
+            found = self._of_array(size)
+        else:
+            found = self._of_file(size)
+        return found if rate is None else _sampled(found, rate)
+
+    def _of_file(self, size: tuple[int, int] | None) -> Iterator[Frame]:
+        av = extra("av", "video")
+        count = 0
+        last = 0.0
+        try:
+            with av.open(str(self.path)) as container:
+                if not container.streams.video:
+                    raise DataError(
+                        f"{self.path} has no video stream, only {', '.join(s.type for s in container.streams) or 'nothing'}"
+                    )
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                first: float | None = None
+                for frame in container.decode(stream):
+                    time = float(frame.pts * stream.time_base) if frame.pts is not None else last + 1 / self.rate
+                    first = time if first is None else first
+                    last, count = time - first, count + 1
+                    yield Frame(_upright(frame, size), last)
+        except av.error.FFmpegError as error:
+            codec = _codec(error)
+            if codec:
+                raise DataError(
+                    f"{self.path} is in the codec {codec}, which cannot be decoded here; convert it to H.264"
+                ) from error
+            where = f" after {last:.1f} s" if count else ""
+            raise DataError(f"{self.path} cannot be read as a video{where} ({error.strerror})") from error
+        if not count:
+            raise DataError(f"{self.path} holds no frames")
+
+    def _of_pictures(self, size: tuple[int, int] | None) -> Iterator[Frame]:
+        av = extra("av", "video")
+        shape = size
+        for number, path in enumerate(self._pictures):
+            try:
+                with av.open(str(path)) as container:
+                    frame = next(container.decode(video=0))
+            except (av.error.FFmpegError, StopIteration) as error:
+                raise DataError(f"{path} cannot be read as a picture; remove or replace it") from error
+            shape = shape or (frame.height, frame.width)  # pictures of other sizes become like the first
+            yield Frame(_upright(frame, shape), number / self.rate)
+
+    def _of_array(self, size: tuple[int, int] | None) -> Iterator[Frame]:
+        av = extra("av", "video")
+        try:
+            found: Any = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(found, np.ndarray):
+                found = next((found[k] for k in found.files if found[k].ndim >= 3), None)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{self.path} cannot be read as an array ({error})") from error
+        if found is None or found.ndim not in (3, 4) or (found.ndim == 4 and found.shape[3] not in (1, 3, 4)) or not len(found):
+            shape = None if found is None else found.shape
+            raise DataError(f"{self.path} holds no pictures: (T, H, W) or (T, H, W, 3) was expected, not {shape}")
+        scale = 255.0 if np.issubdtype(found.dtype, np.floating) and float(np.nanmax(found[0])) <= 1.0 else 1.0
+        for number in range(len(found)):
+            picture = np.nan_to_num(np.asarray(found[number], np.float32) * scale).clip(0, 255).astype(np.uint8)
+            picture = picture[:, :, None] if picture.ndim == 2 else picture
+            picture = np.repeat(picture, 3, 2) if picture.shape[2] == 1 else picture[:, :, :3]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            yield Frame(_upright(frame, size), number / self.rate)
+
+
+def _upright(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
+    """A frame as RGB (H, W, 3), turned as its file says."""
+    turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
+    if size:
+        height, width = size if turns % 2 == 0 else size[::-1]
+        frame = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+    picture = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _sampled(frames: Iterator[Frame], rate: float) -> Iterator[Frame]:
+    """At each tick of `rate` a second the last frame seen."""
+    tick, before = 0, None
+    for frame in frames:
+        while before is not None and frame.time > tick / rate + 1e-6:
+            yield Frame(before.picture, tick / rate)
+            tick += 1
+        before = frame
+    if before is not None and before.time >= tick / rate - 1e-6:
+        yield Frame(before.picture, tick / rate)
+
+
+def _codec(error: Exception) -> str:
+    found = re.search(r"(?:decoder|codec) ['\"]?(\w+)", str(error)) if "Decoder" in type(error).__name__ else None
+    return found[1] if found else ""
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Numbered pictures in the order of their numbers."""
+    found = re.findall(r"\d+", path.stem)
+    return (int(found[-1]) if found else 0), path.name
