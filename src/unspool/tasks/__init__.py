@@ -16,6 +16,7 @@ TASKS = {
     "dna": "unspool.tasks.dna:Dna",
     "speech": "unspool.tasks.speech:Speech",
     "table": "unspool.tasks.table:Table",
+    "video": "unspool.tasks.video:Video",
     "translation": "unspool.tasks.translation:Translate",
 }  # imported when asked for
 

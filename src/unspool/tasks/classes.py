@@ -46,6 +46,9 @@ class Answer:
     label: str
     probabilities: dict[str, float]
 
+    def to_json(self) -> dict[str, Any]:
+        return {"place": self.place, "label": self.label, "probabilities": self.probabilities}
+
 
 class ClassFeed:
     """Examples in batches of `batch` and of like length; in training each as `vary` changes it."""
@@ -165,8 +168,7 @@ class ClassModel(Trained):
         """A line an example; an output file is .json (one object a line) or .csv."""
         found = list(samples)
         if as_json or (output and output.suffix in (".json", ".jsonl")):
-            rows = ({"place": a.place, "label": a.label, "probabilities": a.probabilities} for a in found)
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            text = "".join(json.dumps(a.to_json(), ensure_ascii=False) + "\n" for a in found)
         else:
             buffer = io.StringIO()
             table = ((a.place, a.label, *(f"{p:.4f}" for p in a.probabilities.values())) for a in found)

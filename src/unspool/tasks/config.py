@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from unspool.errors import ConfigError, did_you_mean
 from unspool.layers import Recurrent
 from unspool.training import Options, seconds
 
-__all__ = ["NetworkConfig", "by_size", "held_out"]
+__all__ = ["NetworkConfig", "by_size", "held_out", "held_out_of_each"]
 
 Own = TypeVar("Own", bound="NetworkConfig")
 
@@ -93,6 +93,16 @@ def held_out(texts: Iterable[str], share: float, seed: int, most: int) -> np.nda
     fits = counts <= max(limit / 4, counts.min())  # a text that half the world says would be most of what is held out
     taken = (counts * fits).cumsum() <= max(limit, counts.min())
     return (fits & taken)[place]
+
+
+def held_out_of_each(labels: Sequence[str], share: float, seed: int) -> np.ndarray:
+    """True for a seeded share of the examples of each label, at least one, but never all."""
+    rng = np.random.default_rng(seed)
+    chosen = np.zeros(len(labels), bool)
+    for name in sorted(set(labels)):
+        own = np.flatnonzero([label == name for label in labels])
+        chosen[rng.permutation(own)[: max(1, round(share * len(own)))]] = len(own) > 1
+    return chosen
 
 
 def by_size(value: int, table: dict[int, float], beyond: float = 0.0) -> float:

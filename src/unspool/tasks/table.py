@@ -14,7 +14,7 @@ from unspool.codecs.series import Series, SeriesFiles
 from unspool.errors import DataError
 from unspool.models import Categorical, ManyToOne
 from unspool.tasks.classes import ClassFeed, ClassJob, ClassModel, Example
-from unspool.tasks.config import held_out
+from unspool.tasks.config import held_out, held_out_of_each
 from unspool.tasks.table_config import TableConfig, settle
 from unspool.tasks.table_features import Scale, points, summary, varied
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained, configure
@@ -126,11 +126,7 @@ def _split(items: list[Series], config: TableConfig) -> tuple[list[Series], list
         chosen = held_out([s.group for s in items], config.valid_share, config.seed, len(items))
         how = "held-out groups"
     else:
-        rng = np.random.default_rng(config.seed)
-        chosen = np.zeros(len(items), bool)
-        for name in sorted({s.label for s in items}):
-            own = [i for i, s in enumerate(items) if s.label == name]
-            chosen[rng.permutation(own)[: max(1, round(config.valid_share * len(own)))]] = len(own) > 1
+        chosen = held_out_of_each([s.label for s in items], config.valid_share, config.seed)
         how = "held-out series of each class; their groups are not known"
     train, held = ([s for s, out in zip(items, chosen, strict=True) if out == part] for part in (False, True))
     if not held or not train:

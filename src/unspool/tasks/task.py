@@ -31,12 +31,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What `unspool demo` trains on: files made in a scratch folder, a held-out part, options, and a sentence about the data."""
+    """What `unspool demo` trains on: files made in a scratch folder, a held-out part, options, and a sentence about the data; and
+    what it trains `then`, each a model whose folder has a `name` of its own."""
 
     train: list[Path]
     test: list[Path]
     options: dict[str, Any]
     about: str
+    then: Sequence[Demonstration] = ()
+    name: str = ""
 
 
 class Trained(ABC):

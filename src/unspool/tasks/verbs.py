@@ -111,10 +111,15 @@ def demo(task: str = "text", output: str | Path | None = None, *, seed: int = 0,
         output = next(name for name in names if not Path(name).exists())
     with tempfile.TemporaryDirectory() as scratch:
         data = room.demonstration(Path(scratch))
-        show.say(data.about)
-        model = train(task, data.train, output, progress=show, **{"seed": seed, **data.options})
-        if model.metrics["ended"] != "interrupted":
-            show.say("\non the held-out part:\n" + facts(model.evaluate(data.test)))
+        models = []
+        for part in (data, *data.then):
+            show.say(part.about)
+            name = f"{output}-{part.name}" if part.name else output
+            models.append(train(task, part.train, name, progress=show, **{"seed": seed, **part.options}))
+            if models[-1].metrics["ended"] == "interrupted":
+                break
+            show.say("\non the held-out part:\n" + facts(models[-1].evaluate(part.test)))
+    model = models[0]
     show.say(model.examples(seed))
     return model
 

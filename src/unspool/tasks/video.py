@@ -1,0 +1,142 @@
+"""Video: pictures over time in, what happens or a sentence out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unspool.codecs.clips import Clip, Clips
+from unspool.codecs.words import WordCodec
+from unspool.errors import DataError
+from unspool.tasks.config import held_out, held_out_of_each
+from unspool.tasks.task import Demonstration, Prepared, Task, Trained
+from unspool.tasks.video_activity import ActivityModel, activity_job
+from unspool.tasks.video_captions import CaptionJob, CaptionModel
+from unspool.tasks.video_config import VideoConfig, settle
+from unspool.tasks.video_frames import Store, smallest
+from unspool.training import ModelFolder, Options, Progress
+
+__all__ = ["Video"]
+
+LEAST = 10  # clips
+MOST_VALID = 500  # clips
+FEW = 2000  # captions, of which even rare words count
+
+
+class Video(Task):
+    """Activities and captions of videos."""
+
+    name = "video"
+    Config = VideoConfig
+
+    def options(self, config: VideoConfig) -> Options:
+        return config.options
+
+    def load(self, folder: ModelFolder, stored: dict[str, Any], device: str = "auto") -> Trained:
+        return (CaptionModel if "words" in stored["codec"] else ActivityModel)(folder, stored, device)
+
+    def prepare(
+        self,
+        data: Sequence[str | Path],
+        valid: Sequence[str | Path],
+        config: VideoConfig,
+        scratch: Path,
+        progress: Progress,
+        *,
+        stored: Mapping[str, Any] | None = None,
+        init: Trained | None = None,
+    ) -> Prepared:
+        found = Clips(data)
+        captions = any(clip.caption for clip in found.items)
+        clips = [clip for clip in found.items if (clip.caption if captions else clip.label)]
+        if len(clips) < LEAST:
+            raise DataError(f"there are only {len(clips)} clips with a label or caption; training needs at least {LEAST}")
+        if valid:
+            parts = clips, [clip for clip in Clips(valid).items if (clip.caption if captions else clip.label)]
+            how = "the validation clips given"
+        else:
+            *parts, how = _split(clips, config, captions)
+        config = settle(config, config.side or smallest(clips, config.rate), captions=captions)
+        train, held = (
+            Store(part, config.rate, config.side, scratch, name) for part, name in zip(parts, ("train", "held"), strict=True)
+        )
+        seconds = sum(len(frames) for frames in train.frames) / config.rate
+        if captions:
+            codec = WordCodec(1 if len(train.items) < FEW else 2, lower=False).fit(clip.caption for clip in train.items)
+            usual = Counter(clip.caption for clip in train.items).most_common(1)[0][0]
+            job: Any = CaptionJob(config, train, held, codec)
+            kept: dict[str, Any] = {"words": codec.to_json(), "usual": usual}
+            what = f"captions of {len(codec.vocabulary):,} words"
+        else:
+            classes = sorted({clip.label for clip in train.items})
+            if len(classes) < 2 or {clip.label for clip in held.items} - set(classes):
+                raise DataError(f"there must be two classes, each in the part to learn from; there are {', '.join(classes)}")
+            job = activity_job(config, train, held, classes)
+            kept = {"classes": classes}
+            what = f"{len(classes)} classes"
+        if isinstance(init, (ActivityModel, CaptionModel)):
+            init.transfer(job.model)
+        weights = sum(p.numel() for p in job.model.parameters())
+        progress.say(
+            f"read {len(train.items) + len(held.items):,} clips, {what}, {seconds:,.0f} s to train on; validation on {how}"
+            f"{train.report}\n{config.side} x {config.side} pixels, {config.rate:g} a second; {config.cell} {config.layers}x"
+            f"{config.hidden}, {weights / 1e6:.2f} M weights"
+        )
+        facts = {"files": [str(p) for p in data], "split": how, "unit": job.unit, "clips": len(train.items)}
+        facts |= {} if captions else {"shares": job.shares.tolist()}
+        return Prepared(job, config, kept, facts, {})
+
+    def demonstration(self, scratch: Path) -> Demonstration:
+        from unspool.tasks.video_shapes import write_captions, write_motions
+
+        train, test = (
+            write_motions(scratch / f"motions-{part}", n, seed) for part, n, seed in (("train", 300, 1), ("test", 100, 2))
+        )
+        said = [write_captions(scratch / f"captions-{part}", n, seed) for part, n, seed in (("train", 500, 3), ("test", 60, 4))]
+        about = (
+            "Shapes rendered by the project move, grow or shrink: synthetic clips, whose motion the middle picture does not tell."
+        )
+        single = "The baseline: the same network sees the middle picture of each clip alone."
+        sentence = "Captions of two such motions, one after the other."
+        alone = Demonstration([train], [test], {"budget": "8s", "single": True}, single, name="single")
+        captions = Demonstration([said[0]], [said[1]], {"budget": "30s"}, sentence, name="captions")
+        return Demonstration([train], [test], {"budget": "22s"}, about, (alone, captions))
+
+    def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+        config, data = stored["config"], stored["data"]
+        score = next((f"{v:.3f}" for k, v in metrics.items() if k.startswith("validation")), "none")
+        name, worth = next(iter(metrics["baselines"].items()))
+        what = (
+            "says what a clip shows" if "words" in stored["codec"] else f"tells {len(stored['codec']['classes'])} activities apart"
+        )
+        return f"""# A model of videos
+
+It {what}: a convolution over pictures of {config["side"]} x {config["side"]} pixels, {config["rate"]:g} a second, and a
+{config["cell"].upper()} of {config["layers"]} x {config["hidden"]}, made with unspool {stored["versions"]["unspool"]}. It has
+learned from {data["clips"]:,} clips of {", ".join(f"`{f}`" for f in data["files"])}; validation on {data["split"]}:
+{score} {data["unit"]} ({name} {worth:.3f}).
+
+    unspool predict MODEL CLIP.mp4
+    unspool evaluate MODEL FOLDER
+"""
+
+
+def _split(clips: list[Clip], config: VideoConfig, captions: bool) -> tuple[list[Clip], list[Clip], str]:
+    """A seeded share held out: whole groups where they are known, else of each class alike."""
+    if all(clip.group for clip in clips):
+        chosen = held_out((clip.group for clip in clips), config.valid_share, config.seed, MOST_VALID)
+        how = "held-out groups"
+    elif captions:
+        chosen = held_out((str(clip.path) for clip in clips), config.valid_share, config.seed, MOST_VALID)
+        how = "held-out clips; their groups are not known"
+    else:
+        chosen = held_out_of_each([clip.label for clip in clips], config.valid_share, config.seed)
+        how = "held-out clips of each class; their groups are not known"
+    train, held = ([c for c, out in zip(clips, np.asarray(chosen).tolist(), strict=True) if out == part] for part in (False, True))
+    if not held or not train:
+        raise DataError("no clip is left to validate on: give --valid, or more clips")
+    return train, held, how
