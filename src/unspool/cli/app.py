@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from unspool.cli import demo, evaluate, generate, info, predict, score, train
+from unspool.cli import demo, evaluate, generate, info, predict, score, summarize, train
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Recurrent sequence models for the machine you own."
@@ -17,6 +17,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
+app.command("summarize")(summarize.summarize)
 app.command("info")(info.info)
 
 

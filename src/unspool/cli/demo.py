@@ -9,7 +9,7 @@ import typer
 
 
 def demo(
-    task: Annotated[str, typer.Argument(help="text, music, sentiment, speech or translation")] = "text",
+    task: Annotated[str, typer.Argument(help="text, music, sentiment, speech, translation, dna, table or video")] = "text",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the model [default: demo-TASK, numbered if it exists]")
     ] = None,

@@ -252,6 +252,33 @@ def table(
     run("table", locals())
 
 
+@app.command("video")
+def video(
+    data: Data,
+    output: Output = None,
+    valid: Valid = None,
+    budget: Budget = None,
+    epochs: Epochs = None,
+    rate: Annotated[float | None, typer.Option(help="Frames a second that are looked at [default: 10]")] = None,
+    side: Annotated[int | None, typer.Option(help="Pixels of a picture's side [default: 64, or as many as the clips have]")] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="A mirrored clip is the same activity.")] = False,
+    single: Annotated[bool, typer.Option("--single", help="See one picture of each clip alone: a baseline.")] = False,
+    cell: CellName = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    dropout: Dropout = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Resume = False,
+    init: Init = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Activities, from clips in folders named by class; or captions, from a table with the columns path and caption."""
+    run("video", locals())
+
+
 def run(task: str, given: dict[str, Any]) -> None:
     """Trains with what a task's command was given, and says what to do next."""
     import sys

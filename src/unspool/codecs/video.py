@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from unspool.errors import DataError, extra
 
-__all__ = ["ENDINGS", "PICTURES", "Frame", "Video"]
+__all__ = ["ENDINGS", "PICTURES", "Frame", "Video", "write_video"]
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ogv", ".gif")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -146,3 +147,26 @@ def _number(path: Path) -> tuple[int, str]:
     """Numbered pictures in the order of their numbers."""
     found = re.findall(r"\d+", path.stem)
     return (int(found[-1]) if found else 0), path.name
+
+
+def write_video(path: Path, pictures: Iterator[np.ndarray], rate: float) -> int:
+    """An MP4 of pictures (H, W, 3) of bytes, all of one size, at `rate` a second; returns how many there were."""
+    av = extra("av", "video")
+    count = 0
+    try:
+        with av.open(str(path), "w", format="mp4") as container:
+            stream = None
+            for picture in pictures:
+                height, width = (n - n % 2 for n in picture.shape[:2])  # colours are kept for two pixels at once
+                if stream is None:
+                    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+                    stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
+                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), "rgb24")
+                container.mux(stream.encode(frame))
+                count += 1
+            if stream is not None:
+                container.mux(stream.encode())
+    except (av.error.FFmpegError, OSError) as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    return count

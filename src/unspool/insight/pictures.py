@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from unspool.errors import extra
 
-__all__ = ["write_alignment", "write_region"]
+__all__ = ["write_alignment", "write_region", "write_strip"]
 
 
 def write_alignment(path: str | Path, source: Sequence[str], target: Sequence[str], weights: Sequence[Sequence[float]]) -> None:
@@ -53,4 +54,18 @@ def write_region(
     places = range(first // step, min(-(-last // step), len(coding)))
     below.fill_between([place * step for place in places], [coding[place] for place in places], color="#777777", linewidth=0)
     below.set(ylim=(0, 1), xlabel="base", ylabel="in a gene")
+    figure.savefig(str(path), dpi=110, format="png")
+
+
+def write_strip(path: str | Path, pictures: Sequence[Any], across: int = 6) -> None:
+    """A PNG of key frames (H, W, 3), side by side, the first on the left."""
+    rows = -(-len(pictures) // across)
+    height, width = pictures[0].shape[:2]
+    wide = 2.6
+    size = (wide * min(across, len(pictures)), wide * height / width * rows)
+    figure = extra("matplotlib.figure", "video").Figure(figsize=size, layout="constrained")
+    for number, picture in enumerate(pictures):
+        axes = figure.add_subplot(rows, min(across, len(pictures)), number + 1)
+        axes.imshow(picture)
+        axes.set_axis_off()
     figure.savefig(str(path), dpi=110, format="png")
