@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.table import results, updated
-from unspool.tasks import dna_simulated, formants, numerals, reviews
+from unspool.codecs.video import write_video
+from unspool.tasks import dna_simulated, formants, numerals, reviews, video_shapes
 from unspool.tasks.cadences import write
 
 README, GUIDE = ((Path(__file__).parents[1] / name).read_text("utf-8") for name in ("README.md", "docs/guide.md"))
@@ -49,6 +51,15 @@ def desk(tmp_path_factory):
     dna_simulated.write(folder, "genome", 30_000, 3)
     rows = "".join(f"{'ab'[n % 2]},{'ACGT' * 4}{'AC'[n % 2] * 5}\n" for n in range(60))
     (folder / "windows.csv").write_text("label,sequence\n" + rows)
+    rng = np.random.default_rng(0)
+    for name in ("series", "other-series"):
+        np.savez(folder / f"{name}.npz", X=rng.standard_normal((30, 9, 2)), y=np.arange(30) % 2)
+    video_shapes.write_motions(folder / "clips", 24, 1)
+    video_shapes.write_captions(folder / "said", 24, 2)
+    head, *rows = (folder / "said" / "captions.csv").read_text().splitlines()
+    (folder / "captions.csv").write_text("\n".join([head, *(f"said/{row}" for row in rows)]))
+    scenes = [video_shapes.clip("circle", colour, "grows", rng, frames=20) for colour in ("red", "blue")]
+    write_video(folder / "clip.mp4", iter(np.concatenate(scenes)), 10.0)
     return folder
 
 
@@ -65,14 +76,15 @@ def run(arguments, folder):
 def test_the_commands_run(desk):
     ours = [line for line in COMMANDS if line.startswith("unspool ")]
     ours = [line for line in ours if not line.startswith("unspool demo")]  # a minute each; tests/tasks has short ones
-    assert {line.split()[1] for line in ours} == {"train", "generate", "predict", "evaluate", "score", "info"}
+    assert {line.split()[1] for line in ours} == {"train", "generate", "predict", "evaluate", "score", "info", "summarize"}
     for line in ours:
         run([sys.executable, "-m", *shlex.split(quick(line))], desk)
 
 
-@pytest.mark.parametrize(
-    "snippet", re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL), ids=["cell", "train", "layer", "stream", "speech"]
-)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=["cell", "train", "layer", "stream", "speech", "video"])
 def test_the_snippets_run(snippet, desk):
     run([sys.executable, "-c", quick(snippet)], desk)
 

@@ -12,11 +12,13 @@ __all__ = ["CLASSES", "STEP", "Strands"]
 
 STEP = 9  # bases; a multiple of three, so a gene stays in one frame from step to step
 CLASSES = 7  # no gene, or one on the forward strand in frame 0, 1, 2, or on the backward strand
-REACH = 6, 3  # on either side of what the two convolutions see, in bases and in codons
+REACH = 6, 3, 5  # on either side of what the convolutions see, in bases, in codons, and in codons where a gene may start
+NEAR = 48  # channels of the last
 
 
 class Strands(nn.Module):
-    """one-hot bases -> a convolution over codons, one over steps of nine bases -> bidirectional stack -> heads.
+    """one-hot bases -> a convolution over codons, one over steps of nine bases -> bidirectional stack -> heads. What starts a gene
+    stands close by, so the head of starts also looks at the codons themselves.
 
     A forward gene [s, e) is in frame s mod 3, a backward one in frame e mod 3, both from the first base of the window on. Both
     strands run through the same weights, and what is said of a place is the mean of both: so the answer for the reverse
@@ -29,7 +31,9 @@ class Strands(nn.Module):
         super().__init__()
         self.codons = nn.Conv1d(4, channels, 2 * REACH[0] + 3, stride=3, padding=REACH[0])
         self.steps = nn.Conv1d(channels, stack.input_size, 2 * REACH[1] + 3, stride=3, padding=REACH[1])
-        for conv in (self.codons, self.steps):
+        self.near = nn.Conv1d(channels, NEAR, 2 * REACH[2] + 1, padding=REACH[2])
+        self.local = nn.Conv1d(NEAR, 2 * 3, 1)
+        for conv in (self.codons, self.steps, self.near):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.stack, self.dropout = stack, dropout
@@ -44,10 +48,12 @@ class Strands(nn.Module):
         B = len(bases)
         known = F.one_hot(bases.long(), 5)[:, :, :4].to(self.frames.weight.dtype)
         both = torch.cat([known, known.flip(1, 2)]).transpose(1, 2)
-        x = F.relu(self.steps(F.relu(self.codons(both)))).transpose(1, 2)
+        codons = F.relu(self.codons(both))
+        x = F.relu(self.steps(codons)).transpose(1, 2)
         h, _ = self.stack(dropout(x, self.dropout, self.training))
         h = dropout(h, self.dropout, self.training)
         frames, starts = self.frames(h), self.starts(h).unflatten(2, (2, STEP))
         mirrored = frames[B:].flip(1)[:, :, self._mirror]
-        starts = starts.transpose(2, 3).flatten(1, 2)  # (2B, L, 2)
+        local = self.local(F.relu(self.near(codons))).transpose(1, 2).unflatten(2, (3, 2)).flatten(1, 2)
+        starts = starts.transpose(2, 3).flatten(1, 2) + local  # (2B, L, 2)
         return (frames[:B] + mirrored) / 2, (starts[:B] + starts[B:].flip(1, 2)) / 2

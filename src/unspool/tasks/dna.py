@@ -20,10 +20,12 @@ from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Candidates, Weights, fitted, preferred
 from unspool.tasks.dna_config import DnaConfig, settle
 from unspool.tasks.dna_habits import Habits
+from unspool.tasks.dna_labels import labels
 from unspool.tasks.dna_model import DnaModel, build
 from unspool.tasks.dna_reading import Seen, habits_of
+from unspool.tasks.dna_recode import recoded
 from unspool.tasks.dna_sites import SiteJob, SiteModel
-from unspool.tasks.dna_windows import WINDOW, Labelled, Store, Windows
+from unspool.tasks.dna_windows import TILT, WINDOW, Labelled, Store, Windows
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import ModelFolder, Options, Progress, pick_device
 from unspool.training.loop import Carry
@@ -32,7 +34,9 @@ __all__ = ["Dna"]
 
 LEAST = 50  # genes
 KEPT, STRETCH = 10_000_000, 1_000_000  # bases that gene weights are learned from, and at most of a contig
-HELD = 20 * WINDOW  # bases of a validation stretch at most
+TIMES = 2  # that weights with habits are learned, which depend on each other
+WEIGHT = 2.0  # of the loss of starts, which are few
+HELD = 60 * WINDOW  # bases of a validation stretch at most
 
 
 class Dna(Task):
@@ -166,7 +170,7 @@ class _Job:
 
     def loss(self, batch: Labelled, carry: Carry) -> tuple[Tensor, int, Carry]:
         frames, starts = self._both(batch.to(self._device))
-        return frames + starts, int((batch.classes >= 0).sum()), None
+        return frames + WEIGHT * starts, int((batch.classes >= 0).sum()), None
 
     def _both(self, batch: Labelled) -> tuple[Tensor, Tensor]:
         """The summed losses of classes and of starts."""
@@ -184,7 +188,7 @@ class _Job:
         total = count = 0.0
         for batch in self._watched.epoch(-1):
             frames, starts = self._both(batch.to(self._device))
-            total, count = total + float(frames + starts), count + int((batch.classes >= 0).sum())
+            total, count = total + float(frames + WEIGHT * starts), count + int((batch.classes >= 0).sum())
         return total / count
 
     def sample(self) -> str:
@@ -194,18 +198,26 @@ class _Job:
         """What starts and genes are judged by, learned from stretches of the training genomes with the best weights."""
         folder.load_into(self.model)
         self.model.eval()
-        ways = [Weights(), Weights()]
-        seen = [Seen(contig, self.model) for contig in self.kept]
+        rng = np.random.default_rng(self.config.seed)
+        contigs = [*self.kept, *(_recoded(contig, rng) for contig in self.kept if contig.code in (0, 11))]
+        seen = [Seen(contig, self.model) for contig in contigs]
         for one in seen:
-            one.judge(one.contig.code or 11, ways[0], self.config.shortest)
-        for number in range(2):
-            known = [(one, habits_of([one]) if number else None) for one in seen]
-            known = [(one, habits) for one, habits in known if habits or not number]
-            ways[number] = _learned(known)
-            if not number:
-                for one in seen:
-                    one.judge(one.contig.code or 11, ways[0], self.config.shortest)
+            one.judge(one.contig.code or 11, Weights(), self.config.shortest)
+        ways = [_learned([(one, None) for one in seen])]
+        for _ in range(TIMES):
+            for one in seen:
+                one.refine(ways[0], None)
+            known = [(one, habits_of([one], ways[1] if len(ways) > 1 else None)) for one in seen]
+            if not any(habits for _, habits in known):
+                break
+            ways[1:] = [_learned([(one, habits) for one, habits in known if habits])]
         return {"weights": [asdict(way) for way in ways]}
+
+
+def _recoded(contig: Contig, rng: np.random.Generator) -> Contig:
+    """The same genes with other codons, as the network does not know them."""
+    bases = recoded(contig.bases, labels(contig), rng, tilt=float(rng.uniform(*TILT)))
+    return replace(contig, bases=bases)
 
 
 def _learned(known: Sequence[tuple[Seen, Habits | None]]) -> Weights:

@@ -18,6 +18,8 @@ __all__ = ["Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitte
 
 USUAL = (0.1, 1.0, 0.5, 0.5, 0.1)  # the weights of a start's features where few genes teach others
 PRIOR = 10.0  # how firmly
+CLOSE = 60  # bases between neighbours of an operon, or that they share, at most
+MOST = 60.0  # nats beyond which more do not make a gene surer
 CUT = -1.0  # the logit of a start that lies beyond the contig, beside those of others
 
 
@@ -36,7 +38,7 @@ class Weights:
     start: tuple[float, ...] = USUAL[:2]  # of what `Pairs.features` are
     gene: tuple[float, ...] = (1.0, 0.5, 0.0, 0.0, 0.3, 0.0, -1.0)  # of the features of a candidate, the last for all
     cut: float = 2.0  # the logit of a start that lies beyond the contig, where a gene is judged
-    cost: float = 0.05  # nats for each base that two genes share
+    cost: float = 0.01  # nats for each base that two genes share
 
 
 class Candidates(NamedTuple):
@@ -89,12 +91,40 @@ class Reading:
             features += [np.where(real, codon, 0), np.where(real, before, 0), coding[stop - 6] - coding[start]]
         return Pairs(frame, start, real, np.stack(features, 1))
 
-    def candidates(self, weights: Weights, habits: Habits | None = None) -> Candidates:
-        """The best of each open frame, sorted by where they end."""
+    def candidates(self, weights: Weights, habits: Habits | None = None, genes: Candidates | None = None) -> Candidates:
+        """The best of each open frame, sorted by where they end. With habits the `genes` that were called before count too."""
         found = [self._of_strand(way, weights, habits) for way in (1, -1)]
         joined = Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
         order = np.lexsort((joined.start, joined.stop))
-        return Candidates(*(part[order] for part in joined))
+        joined = Candidates(*(part[order] for part in joined))
+        if genes is None or not habits:
+            return joined
+        return joined._replace(features=np.concatenate([joined.features, self._around(joined, genes)], 1))
+
+    def _around(self, found: Candidates, genes: Candidates) -> np.ndarray:
+        """Whether a gene of the same strand stands close before a candidate, and close behind it, as in operons, and how much of it
+        other genes cover, (M, 3)."""
+        near = np.zeros((len(found.start), 2))
+        for way in (1, -1):
+            own, theirs = found.strand == way, genes.strand == way
+            starts, stops = np.sort(genes.start[theirs]), np.sort(genes.stop[theirs])
+            if len(starts):
+                before = stops[np.maximum(np.searchsorted(stops, found.start[own] + CLOSE, side="right") - 1, 0)]
+                behind = starts[np.minimum(np.searchsorted(starts, found.stop[own] - CLOSE), len(starts) - 1)]
+                gaps = np.stack([found.start[own] - before, behind - found.stop[own]], 1)
+                near[own] = (gaps >= -CLOSE) & (gaps <= CLOSE)
+        ends = np.zeros(self.length + 1, np.int32)
+        np.add.at(ends, genes.start, 1)
+        np.add.at(ends, genes.stop, -1)
+        covered = np.concatenate([[0], np.cumsum(np.cumsum(ends))])
+        shared = (covered[found.stop] - covered[found.start]).astype(float)
+        known = {
+            (way, end): stop - start
+            for way, end, start, stop in zip(*_keys(genes), genes.start.tolist(), genes.stop.tolist(), strict=True)
+        }
+        mine = np.array([known.get(key, 0) for key in zip(*_keys(found), strict=True)])
+        length = found.stop - found.start
+        return np.concatenate([near, ((shared - np.minimum(mine, length)) / length)[:, None].clip(0, 1)], 1)
 
     def _of_strand(self, way: int, weights: Weights, habits: Habits | None) -> Candidates:
         frames, pairs = self.frames[way], self.pairs(way, habits)
@@ -106,10 +136,17 @@ class Reading:
         logit = np.where(pairs.real[best], logit, weights.cut)
         steps = (stop - start) / STEP
         mean = total / steps
-        features = [total / 10, mean, np.minimum(total, 0) / 10, np.log(stop - start), logit, np.minimum(steps, 60) / 60 * mean]
+        features = [
+            total.clip(0, MOST) / 10,
+            mean,
+            total.clip(-MOST, 0) / 10,
+            np.log(stop - start),
+            logit,
+            steps.clip(0, 60) / 60 * mean,
+        ]
         if more:
             codon, before, coding = more
-            features += [codon, before, coding / 10, coding / steps]
+            features += [codon, before, coding.clip(-MOST, MOST) / 10, coding / steps]
         if way < 0:
             start, stop = self.length - stop, self.length - start
         partial = ~pairs.real[best] | frames.open_stop[frame]
@@ -123,6 +160,11 @@ class Reading:
             ends = zip(found.start[own].tolist(), found.stop[own].tolist(), strict=True)
             genes = list(ends) if way > 0 else [(self.length - b, self.length - a) for a, b in ends]
             habits.add(strand, genes, self.code.starts)
+
+
+def _keys(found: Candidates) -> tuple[list[int], list[int]]:
+    """What genes are known by: their strands and the places of their stops."""
+    return found.strand.tolist(), np.where(found.strand > 0, found.stop, found.start).tolist()
 
 
 class _Sums:
@@ -186,22 +228,35 @@ def preferred(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tup
     """The weights of features by which the right start of a frame is preferred to its others (a conditional logit: McFadden
     1974), from (frame (P,), features (P, F), whether right (P,)) of several contigs; frames without a right one do not count."""
     usual = np.array(USUAL[: pairs[0][1].shape[1]])
-    w = usual
-    for _ in range(30):  # Newton's method
-        slope, curve = PRIOR * (usual - w), PRIOR * np.eye(len(usual))
+
+    def gain(w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """log p of the right ones with the prior of the weights, its slope, and its curvature."""
+        total, slope, curve = -PRIOR / 2 * float(np.square(w - usual).sum()), PRIOR * (usual - w), PRIOR * np.eye(len(w))
         for frame, x, right in pairs:
-            score = x @ w
             first = np.flatnonzero(np.diff(frame, prepend=-1))
             which = np.cumsum(np.diff(frame, prepend=-1) != 0) - 1
-            p = np.exp(score - np.maximum.reduceat(score, first)[which])
-            p *= (np.add.reduceat(right.astype(float), first) == 1)[which] / np.add.reduceat(p, first)[which]
+            score = x @ w
+            score -= np.maximum.reduceat(score, first)[which]
+            p = np.exp(score)
+            norm = np.add.reduceat(p, first)
+            counts = np.add.reduceat(right.astype(float), first) == 1
+            total += float(score[right & counts[which]].sum() - np.log(norm[counts]).sum())
+            p *= (counts / norm)[which]
             mean = np.add.reduceat(p[:, None] * x, first)
-            slope += (right[:, None] * x).sum(0) - mean.sum(0)
+            slope += x[right & counts[which]].sum(0) - mean.sum(0)
             curve += (p[:, None] * x).T @ x - mean.T @ mean
+        return total, slope, curve
+
+    w, (value, slope, curve) = usual, gain(usual)
+    for _ in range(30):  # Newton's method, whose step is halved until it gains
         step = np.linalg.solve(curve, slope)
-        w = w + step
+        found = gain(w + step)
+        while found[0] < value and np.abs(step).max() > 1e-6:
+            step /= 2
+            found = gain(w + step)
         if np.abs(step).max() < 1e-6:
             break
+        w, (value, slope, curve) = w + step, found
     return tuple(w.tolist())
 
 

@@ -35,4 +35,4 @@ def settle(config: DnaConfig, *, windows: bool = False) -> DnaConfig:
     if windows:
         own = {"hidden": 64, "layers": 1, "budget": "2m", "valid_share": 0.1, "batch": 32, "dropout": 0.4}
         return config.settled({**own, "embedding": 64, "learning_rate": 2e-3, "weight_decay": 0.01})
-    return config.settled({"embedding": 128, "dropout": 0.1, "learning_rate": 2e-3, "weight_decay": 0.01, "batch": 8})
+    return config.settled({"embedding": 128, "dropout": 0.1, "learning_rate": 2e-3, "weight_decay": 0.01, "batch": 12})

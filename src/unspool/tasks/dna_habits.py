@@ -13,7 +13,7 @@ __all__ = ["Habits", "Strand"]
 
 KINDS = NO_CODON + 1
 BEFORE = 24  # bases before a start in which its binding site stands
-PRIOR = 50.0  # how many observations what is known beforehand is worth
+PRIOR, PAIRS = 50.0, 1000.0  # how many observations what is known beforehand is worth; of the codons that follow another
 WRONG = 4  # start codons further into a gene that show how a wrong start looks
 
 
@@ -59,7 +59,7 @@ class Habits:
         """From counts to log odds, in nats: what is rare is drawn to what is known beforehand."""
         every = _shares(self._every, _shares(self._every.sum(0), np.full(KINDS, 1 / KINDS)))
         alone = _shares(self._pairs.sum(0), _shares(self._every.sum(0), np.full(KINDS, 1 / KINDS)))
-        self._coding = np.log(_shares(self._pairs, alone) / every).astype(np.float32)
+        self._coding = np.log(_shares(self._pairs, alone, PAIRS) / every).astype(np.float32)
         self._coding[NO_CODON] = self._coding[:, NO_CODON] = 0
         usual = _shares(self._starts[1], np.full(KINDS, 1 / KINDS))
         self._start = np.log(_shares(self._starts[0], usual) / usual)
@@ -91,6 +91,6 @@ def _count(counts: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
         counts += np.bincount(pair, minlength=counts.size).reshape(counts.shape)
 
 
-def _shares(counts: np.ndarray, before: np.ndarray) -> np.ndarray:
+def _shares(counts: np.ndarray, before: np.ndarray, worth: float = PRIOR) -> np.ndarray:
     """Shares of the last axis, `before` those that are expected beforehand."""
-    return (counts + PRIOR * before) / (counts.sum(-1, keepdims=True) + PRIOR)
+    return (counts + worth * before) / (counts.sum(-1, keepdims=True) + worth)

@@ -76,8 +76,8 @@ class DnaModel(Trained):
         self.model = build(self.config, pick_device(device), 0)
         folder.load_into(self.model)
         self.model.eval()
-        found = self.metrics.get("weights")  # what starts and genes are judged by, without and with a genome's habits
-        self.weights = tuple(Weights(**w) for w in found) if found else (Weights(), Weights())
+        found = self.metrics.get("weights")  # what genes are judged by, without and with a genome's habits
+        self.weights = [Weights(**w) for w in found] if found else [Weights()]
 
     def predict(self, inputs: Iterable[str | Path], *, code: int = 0) -> Iterator[Annotation]:
         """The genes of each contig of genomes, one in each file; `code` is their genetic code, else it is recognised. What cannot
@@ -113,9 +113,12 @@ class DnaModel(Trained):
         every = np.sum([one.counts for one in seen], axis=0)
         for one in seen:
             one.judge(code or code_of(one.counts if len(one.contig) >= TELLING else every), self.weights[0], self.config.shortest)
-        shared = habits_of(seen)
+        if len(self.weights) == 1:  # of genomes so small that they show no habits
+            yield from (Annotation(one.contig, one.genes(self.weights[0], None), one.code, one.coding()) for one in seen)
+            return
+        shared = habits_of([one for one in seen if one.sure < MANY] or seen, self.weights[1])
         for one in seen:
-            habits = habits_of([one]) if one.sure >= MANY and len(seen) > 1 else shared
+            habits = habits_of([one], self.weights[1]) if one.sure >= MANY and len(seen) > 1 else shared
             yield Annotation(one.contig, one.genes(self.weights[bool(habits)], habits), one.code, one.coding())
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:

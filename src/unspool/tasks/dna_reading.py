@@ -22,6 +22,7 @@ ROUND = 9_000  # bases of the other end that are seen at the ends of a circle
 CLEAR = 0.8  # probability of a class where codons are counted
 SURE = 0.95  # probability of a gene that shows a genome's habits
 FEW = 20  # such genes at least
+ROUNDS = 3  # in which habits are learned
 TGA, TGG, ENDING = 56, 58, (48, 50)
 
 
@@ -99,18 +100,23 @@ class Seen:
         """Finds genes without habits, so that those that are sure show them; `least` bases are a gene."""
         self.code = code
         self.reading = Reading(self._bases, self._read, genetic_code(code), least, edges=not self._around)
-        self._first = self.reading.candidates(weights)
-        places, likely = called(self._first, weights)
+        self.refine(weights, None)
+
+    def refine(self, weights: Weights, habits: Habits | None) -> None:
+        """Finds anew which genes are sure."""
+        self._found = self.reading.candidates(weights, habits, self._genes if habits else None)
+        places, likely = called(self._found, weights)
+        self._genes = Candidates(*(part[places] for part in self._found))
         self._sure = places[likely > SURE]
         self.sure = len(self._sure)
 
     def show(self, habits: Habits) -> None:
         """Adds the genes that are sure to a genome's habits."""
-        self.reading.show(habits, self._first, self._sure)
+        self.reading.show(habits, self._found, self._sure)
 
     def candidates(self, weights: Weights, habits: Habits | None) -> Candidates:
         """Of all open frames, in the contig's own places; what begins beyond its ends is left out."""
-        found = self.reading.candidates(weights, habits)
+        found = self.reading.candidates(weights, habits, self._genes)
         start, stop, length = found.start - self._offset, found.stop - self._offset, len(self.contig)
         if not self._around:  # whole codons within the contig
             start, stop = start + 3 * np.maximum(0, -(start // 3)), stop - 3 * np.maximum(0, -((length - stop) // 3))
@@ -141,12 +147,17 @@ class Seen:
         return pairs, np.isin(pairs.start, np.array(starts, int)) & pairs.real
 
 
-def habits_of(seen: Sequence[Seen]) -> Habits | None:
-    """The habits of a genome, where enough of its genes are sure."""
-    if sum(one.sure for one in seen) < FEW:
-        return None
-    habits = Habits()
-    for one in seen:
-        one.show(habits)
-    habits.learn()
-    return habits
+def habits_of(seen: Sequence[Seen], weights: Weights | None) -> Habits | None:
+    """The habits of a genome, where enough of its genes are sure. These are found again by the habits that they showed, where there
+    are `weights` to judge by them."""
+    found: Habits | None = None
+    for _ in range(ROUNDS if weights else 1):
+        if sum(one.sure for one in seen) < FEW:
+            break
+        before, found = found, Habits()
+        for one in seen:
+            if before and weights:
+                one.refine(weights, before)
+            one.show(found)
+        found.learn()
+    return found

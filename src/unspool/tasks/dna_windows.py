@@ -16,9 +16,9 @@ from unspool.models.strands import STEP
 from unspool.tasks.dna_labels import IGNORED, labels, starts
 from unspool.tasks.dna_recode import recoded
 
-__all__ = ["Labelled", "Store", "Windows"]
+__all__ = ["TILT", "WINDOW", "Labelled", "Store", "Windows"]
 
-WINDOW = 1000 * STEP  # bases
+WINDOW = 333 * STEP  # bases
 SHORTEST = 100 * STEP  # bases of a window at the beginning of a contig
 RECODED = 0.5  # share of windows in training
 TILT = (-1.4, 0.7)  # nats that a G or C is worth there
@@ -75,7 +75,7 @@ def _shifted(classes: np.ndarray, start: int) -> np.ndarray:
 
 
 class Windows:
-    """Windows of 9,000 bases at random places, `batch` at once. In training half of them are recoded."""
+    """Windows of 3,000 bases at random places, `batch` at once. In training half of them are recoded."""
 
     full = 0
 
