@@ -17,12 +17,12 @@ from unspool.codecs.genomes import Genomes
 from unspool.codecs.sites import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import Candidates, Weights, fitted, preferred
+from unspool.tasks.dna_calling import USUAL, Candidates, Weights, fitted, preferred
 from unspool.tasks.dna_config import DnaConfig, settle
 from unspool.tasks.dna_habits import Habits
 from unspool.tasks.dna_labels import labels
 from unspool.tasks.dna_model import DnaModel, build
-from unspool.tasks.dna_reading import Seen, habits_of
+from unspool.tasks.dna_reading import FEW, Seen, settled
 from unspool.tasks.dna_recode import recoded
 from unspool.tasks.dna_sites import SiteJob, SiteModel
 from unspool.tasks.dna_windows import TILT, WINDOW, Labelled, Store, Windows
@@ -35,6 +35,7 @@ __all__ = ["Dna"]
 LEAST = 50  # genes
 KEPT, STRETCH = 10_000_000, 1_000_000  # bases that gene weights are learned from, and at most of a contig
 TIMES = 2  # that weights with habits are learned, which depend on each other
+SHARE = 0.4
 WEIGHT = 2.0  # of the loss of starts, which are few
 HELD = 60 * WINDOW  # bases of a validation stretch at most
 
@@ -199,19 +200,27 @@ class _Job:
         folder.load_into(self.model)
         self.model.eval()
         rng = np.random.default_rng(self.config.seed)
-        contigs = [*self.kept, *(_recoded(contig, rng) for contig in self.kept if contig.code in (0, 11))]
-        seen = [Seen(contig, self.model) for contig in contigs]
+        seen = [Seen(_recoded(contig, rng) if contig.code in (0, 11) else contig, self.model) for contig in self.kept]
         for one in seen:
             one.judge(one.contig.code or 11, Weights(), self.config.shortest)
-        ways = [_learned([(one, None) for one in seen])]
+        return {"weights": [asdict(way) for way in _ways(seen)]}
+
+
+def _ways(seen: Sequence[Seen]) -> list[Weights]:
+    """What genes are judged by: at first, beside those found before, and by the habits of a genome, too, if any shows some."""
+    for one in seen:
+        one.forget()
+    ways = [_learned([(one, None) for one in seen])]
+    for shown in (False, True):
+        way: Weights | None = None
         for _ in range(TIMES):
             for one in seen:
-                one.refine(ways[0], None)
-            known = [(one, habits_of([one], ways[1] if len(ways) > 1 else None)) for one in seen]
-            if not any(habits for _, habits in known):
-                break
-            ways[1:] = [_learned([(one, habits) for one, habits in known if habits])]
-        return {"weights": [asdict(way) for way in ways]}
+                one.judge(one.code, ways[0], one.reading.least)
+            known = [one for one in seen if one.sure >= FEW or not shown]
+            if known:
+                way = _learned([(one, settled([one], way, shown=shown)) for one in known], ways[0].start)
+        ways += [way] if way else []
+    return ways
 
 
 def _recoded(contig: Contig, rng: np.random.Generator) -> Contig:
@@ -220,11 +229,13 @@ def _recoded(contig: Contig, rng: np.random.Generator) -> Contig:
     return replace(contig, bases=bases)
 
 
-def _learned(known: Sequence[tuple[Seen, Habits | None]]) -> Weights:
-    """What is learned from contigs with their habits."""
+def _learned(known: Sequence[tuple[Seen, Habits | None]], first: Sequence[float] = ()) -> Weights:
+    """What is learned from contigs with their habits. With habits, what the network says of starts counts for less than it would in
+    the genomes that it has learned from, where its weights were `first`: it is not as sure in others."""
     pairs = [part for one, habits in known for part in _starts(one, habits)]
     cut = float(np.concatenate([x[right, 1] for _, x, right in pairs]).mean())
-    weights = Weights(preferred(pairs), cut=cut)
+    start = (first[0], SHARE * first[1], *USUAL[2:]) if first and known[0][1] else preferred(pairs)
+    weights = Weights(start, cut=cut)
     parts = [_judged(one.contig, one.candidates(weights, habits)) for one, habits in known]
     return replace(weights, gene=fitted(*(np.concatenate(part) for part in zip(*parts, strict=True))))
 

@@ -14,9 +14,9 @@ from unspool.decoding.genes import chosen, open_frames
 from unspool.models.strands import STEP
 from unspool.tasks.dna_habits import Habits, Strand
 
-__all__ = ["Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
+__all__ = ["USUAL", "Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
 
-USUAL = (0.1, 1.0, 0.5, 0.5, 0.1)  # the weights of a start's features where few genes teach others
+USUAL = (0.02, 1.0, 0.5, 0.5, 0.1)  # the weights of a start's features where few genes teach others
 PRIOR = 10.0  # how firmly
 CLOSE = 60  # bases between neighbours of an operon, or that they share, at most
 MOST = 60.0  # nats beyond which more do not make a gene surer
@@ -92,12 +92,12 @@ class Reading:
         return Pairs(frame, start, real, np.stack(features, 1))
 
     def candidates(self, weights: Weights, habits: Habits | None = None, genes: Candidates | None = None) -> Candidates:
-        """The best of each open frame, sorted by where they end. With habits the `genes` that were called before count too."""
+        """The best of each open frame, sorted by where they end. The `genes` that were called before count too, where given."""
         found = [self._of_strand(way, weights, habits) for way in (1, -1)]
         joined = Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
         order = np.lexsort((joined.start, joined.stop))
         joined = Candidates(*(part[order] for part in joined))
-        if genes is None or not habits:
+        if genes is None:
             return joined
         return joined._replace(features=np.concatenate([joined.features, self._around(joined, genes)], 1))
 

@@ -15,7 +15,7 @@ class DnaConfig(NetworkConfig):
     """What the network is and how it is trained. "auto", 0 and None are settled by the data."""
 
     cell: str = "gru"
-    hidden: int = 128  # in each direction
+    hidden: int = 96  # in each direction
     layers: int = 2
     shortest: int = 90  # bases of a gene
     sequence_column: str | None = None  # of a table of labelled windows
@@ -35,4 +35,4 @@ def settle(config: DnaConfig, *, windows: bool = False) -> DnaConfig:
     if windows:
         own = {"hidden": 64, "layers": 1, "budget": "2m", "valid_share": 0.1, "batch": 32, "dropout": 0.4}
         return config.settled({**own, "embedding": 64, "learning_rate": 2e-3, "weight_decay": 0.01})
-    return config.settled({"embedding": 128, "dropout": 0.1, "learning_rate": 2e-3, "weight_decay": 0.01, "batch": 12})
+    return config.settled({"embedding": 96, "dropout": 0.1, "learning_rate": 2e-3, "weight_decay": 0.01, "batch": 12})

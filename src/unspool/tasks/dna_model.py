@@ -23,7 +23,7 @@ from unspool.errors import ConfigError, DataError
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Weights
 from unspool.tasks.dna_config import DnaConfig
-from unspool.tasks.dna_reading import Seen, code_of, habits_of
+from unspool.tasks.dna_reading import FEW, Seen, code_of, settled
 from unspool.tasks.dna_scores import Tally, longest_frames
 from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure
@@ -76,7 +76,7 @@ class DnaModel(Trained):
         self.model = build(self.config, pick_device(device), 0)
         folder.load_into(self.model)
         self.model.eval()
-        found = self.metrics.get("weights")  # what genes are judged by, without and with a genome's habits
+        found = self.metrics.get("weights")  # by which genes are judged: at first, beside others, and by habits
         self.weights = [Weights(**w) for w in found] if found else [Weights()]
 
     def predict(self, inputs: Iterable[str | Path], *, code: int = 0) -> Iterator[Annotation]:
@@ -110,16 +110,18 @@ class DnaModel(Trained):
 
     def _annotated(self, contigs: Sequence[Contig], code: int) -> Iterator[Annotation]:
         seen = [Seen(contig, self.model) for contig in contigs]
+        answers: dict[int, list[Called]] = {}
         every = np.sum([one.counts for one in seen], axis=0)
         for one in seen:
             one.judge(code or code_of(one.counts if len(one.contig) >= TELLING else every), self.weights[0], self.config.shortest)
-        if len(self.weights) == 1:  # of genomes so small that they show no habits
-            yield from (Annotation(one.contig, one.genes(self.weights[0], None), one.code, one.coding()) for one in seen)
-            return
-        shared = habits_of([one for one in seen if one.sure < MANY] or seen, self.weights[1])
+        alone = [[one] for one in seen if one.sure >= MANY]
+        for genome in (*alone, [one for one in seen if one.sure < MANY]):
+            shown = sum(one.sure for one in genome) >= FEW
+            weights = self.weights[min(1 + shown, len(self.weights) - 1)]
+            habits = settled(genome, weights, shown=shown) if len(self.weights) > 1 else None
+            answers |= {id(one): one.genes(weights, habits) for one in genome}
         for one in seen:
-            habits = habits_of([one], self.weights[1]) if one.sure >= MANY and len(seen) > 1 else shared
-            yield Annotation(one.contig, one.genes(self.weights[bool(habits)], habits), one.code, one.coding())
+            yield Annotation(one.contig, answers[id(one)], one.code, one.coding())
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Precision, recall and F1 of stops, both ends and bases, pooled over annotated genomes, beside the longest open frames;

@@ -14,15 +14,15 @@ from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import Candidates, Pairs, Read, Reading, Weights, called
 from unspool.tasks.dna_habits import Habits
 
-__all__ = ["Seen", "code_of", "habits_of", "read_contig", "recognised"]
+__all__ = ["FEW", "Seen", "code_of", "read_contig", "recognised", "settled"]
 
 PIECE, MARGIN = 3000 * STEP, 300 * STEP  # bases that are read as one window, and on either side of what counts of it
 ROWS = 4  # windows that are read at once
 ROUND = 9_000  # bases of the other end that are seen at the ends of a circle
 CLEAR = 0.8  # probability of a class where codons are counted
 SURE = 0.95  # probability of a gene that shows a genome's habits
-FEW = 20  # such genes at least
-ROUNDS = 3  # in which habits are learned
+FEW = 40  # such genes at least
+ROUNDS = 2  # in which genes are found by those found before
 TGA, TGG, ENDING = 56, 58, (48, 50)
 
 
@@ -100,15 +100,20 @@ class Seen:
         """Finds genes without habits, so that those that are sure show them; `least` bases are a gene."""
         self.code = code
         self.reading = Reading(self._bases, self._read, genetic_code(code), least, edges=not self._around)
+        self._genes: Candidates | None = None
         self.refine(weights, None)
 
     def refine(self, weights: Weights, habits: Habits | None) -> None:
-        """Finds anew which genes are sure."""
-        self._found = self.reading.candidates(weights, habits, self._genes if habits else None)
+        """Finds genes anew, beside those found before; which are sure?"""
+        self._found = self.reading.candidates(weights, habits, self._genes)
         places, likely = called(self._found, weights)
         self._genes = Candidates(*(part[places] for part in self._found))
         self._sure = places[likely > SURE]
         self.sure = len(self._sure)
+
+    def forget(self) -> None:
+        """What was found does not count as neighbours."""
+        self._genes = None
 
     def show(self, habits: Habits) -> None:
         """Adds the genes that are sure to a genome's habits."""
@@ -147,17 +152,20 @@ class Seen:
         return pairs, np.isin(pairs.start, np.array(starts, int)) & pairs.real
 
 
-def habits_of(seen: Sequence[Seen], weights: Weights | None) -> Habits | None:
-    """The habits of a genome, where enough of its genes are sure. These are found again by the habits that they showed, where there
-    are `weights` to judge by them."""
-    found: Habits | None = None
-    for _ in range(ROUNDS if weights else 1):
-        if sum(one.sure for one in seen) < FEW:
-            break
-        before, found = found, Habits()
+def settled(seen: Sequence[Seen], weights: Weights | None, *, shown: bool) -> Habits | None:
+    """Finds the genes of one genome, which `judge` has found already, in rounds, beside those of the round before and, if `shown`,
+    by the habits of those that are sure. Without weights these habits are all that is found."""
+    habits = _habits(seen) if shown else None
+    for _ in range(ROUNDS if weights else 0):
         for one in seen:
-            if before and weights:
-                one.refine(weights, before)
-            one.show(found)
-        found.learn()
-    return found
+            one.refine(weights, habits)  # type: ignore[arg-type]
+        habits = _habits(seen) if shown else None
+    return habits
+
+
+def _habits(seen: Sequence[Seen]) -> Habits:
+    habits = Habits()
+    for one in seen:
+        one.show(habits)
+    habits.learn()
+    return habits
