@@ -44,7 +44,7 @@ def test_folders_are_labels(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "a,1,x\nb,1,2\n", r"a\.csv, line 1: 'x' is no number"),
+        ("a.csv", "a,1,2\nb,1,x\n", r"a\.csv, line 2: 'x' is no number"),
         ("a.csv", "a,1,2,3\n", r"3 numbers are no whole steps of 2 channels"),
         ("a.ts", "1,2:a\n", r"a\.ts, line 1: a \.ts file has @data before its series"),
         ("a.npz", "no", r"a\.npz cannot be read as arrays"),

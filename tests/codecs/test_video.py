@@ -11,7 +11,7 @@ av = pytest.importorskip("av")
 
 def film(count, height=48, width=64):
     """Pictures that get brighter."""
-    return [np.full((height, width, 3), 10 + 5 * n, np.uint8) for n in range(count)]
+    return [np.full((height, width, 3), min(255, 10 + 5 * n), np.uint8) for n in range(count)]
 
 
 def test_a_file_is_written_and_read_again(tmp_path):

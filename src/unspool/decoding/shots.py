@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["coverage", "knapsack", "shots"]
 
 
-def shots(features: np.ndarray, most: int, penalty: float = 1.0) -> list[int]:
+def shots(features: np.ndarray, most: int, penalty: float = 2.0) -> list[int]:
     """Where the shots of frames with features (N, D) begin, the first at 0; at most `most` of them.
 
     Kernel temporal segmentation (Potapov et al. 2014, doi:10.1007/978-3-319-10599-4_35): the borders that make the frames of each
@@ -34,7 +34,7 @@ def shots(features: np.ndarray, most: int, penalty: float = 1.0) -> list[int]:
     with np.errstate(divide="ignore", invalid="ignore"):
         price = np.where(borders > 0, borders * (np.log(count / borders) + 1), 0)
     mean = costs[0] / count + 1e-12  # so that the penalty does not depend on the unit of the features
-    number = int(np.argmin(np.array(costs) / count / mean + penalty * price / (2 * count))) + 1
+    number = int(np.argmin(np.array(costs) / count / mean + penalty * price / count)) + 1
     found, end = [], count
     for level in reversed(came[: number - 1]):
         end = int(level[end])
