@@ -75,7 +75,7 @@ def test_varied_clips_keep_their_size():
 
 def test_captions(tmp_path):
     train, test = write_captions(tmp_path / "train", 60, 1), write_captions(tmp_path / "test", 6, 2, held=True)
-    model = unspool.train("video", train, tmp_path / "m", epochs=3, hidden=32, progress="silent")
+    model = unspool.train("video", train, tmp_path / "m", epochs=12, hidden=32, learning_rate=1e-2, progress="silent")
     found = model.evaluate([test])
     assert set(found) >= {"exact match", "BLEU", "chrF"}
     assert model.metrics["validation, nats per word"] < model.metrics["baselines"]["unigram"]

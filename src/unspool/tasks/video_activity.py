@@ -62,7 +62,7 @@ def activity_job(config: VideoConfig, train: Store, held: Store, classes: Sequen
 
     steps = 1 if config.single else min(MOST, max(len(f) for f in train.frames))
     feed = ClassFeed(train.frames, answers[0], config.batch, config.seed, vary)
-    shown = [middle(f) if config.single else np.asarray(f[:HELD]) for f in held.frames]
+    shown = [np.array(middle(f) if config.single else f[:HELD]) for f in held.frames]
     watching = ClassFeed(shown, answers[1], max(1, 16 * steps // max(len(f) for f in shown)), config.seed)
     model = build(config, len(classes), pick_device(config.device), config.seed)
     return ClassJob(model, feed, watching, classes, "nats per clip")

@@ -68,8 +68,8 @@ def _build(config: VideoConfig, words: int, device: torch.device, seed: int) -> 
 def _thinned(frames: np.ndarray, most: int) -> np.ndarray:
     """At most so many frames, at even distances."""
     if len(frames) <= most:
-        return np.asarray(frames)
-    return np.asarray(frames)[np.round(np.linspace(0, len(frames) - 1, most)).astype(int)]
+        return np.array(frames)
+    return np.array(frames)[np.round(np.linspace(0, len(frames) - 1, most)).astype(int)]
 
 
 class _Feed:
