@@ -23,20 +23,31 @@ from unspool.training import pick_device
 __all__ = ["SiteJob", "SiteModel"]
 
 LEAST = 20  # windows
-NOISE = 0.05  # share of bases that are hidden while training
+REACH = 64  # bases on either side of the middle whose places are told apart
+PLACES = 2 * REACH + 1
+NOISE = 0.2  # share of bases that are hidden while training
 
 
 class Bases(nn.Module):
-    """Bases (B, T), 0 to 3 or 4 for an unknown one, to vectors (B, T, D) that also see four bases on either side."""
+    """Bases with their places (B, T) as `placed` makes them, to vectors (B, T, D): what a base and four on either side say,
+    wherever they are, and what the base says at its place."""
 
     def __init__(self, size: int):
         super().__init__()
         self.conv = nn.Conv1d(4, size, 9, padding=4)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        self.place = nn.Embedding(5 * PLACES, size)
+        nn.init.normal_(self.place.weight, std=0.1)
 
-    def forward(self, bases: Tensor) -> Tensor:
-        known = F.one_hot(bases, 5)[:, :, :4].to(self.conv.weight.dtype)
-        return F.relu(self.conv(known.transpose(1, 2))).transpose(1, 2)
+    def forward(self, placed: Tensor) -> Tensor:
+        known = F.one_hot(placed // PLACES, 5)[:, :, :4].to(self.conv.weight.dtype)
+        return F.relu(self.conv(known.transpose(1, 2)).transpose(1, 2) + self.place(placed))
+
+
+def placed(bases: np.ndarray) -> np.ndarray:
+    """Bases (T,), each with how far it is from the middle of its window, as one number."""
+    far = np.arange(len(bases)) - len(bases) // 2
+    return bases.astype(np.int64) * PLACES + (far + REACH).clip(0, 2 * REACH)
 
 
 def _build(config: DnaConfig, classes: int, device: torch.device, seed: int) -> ManyToOne:
@@ -52,9 +63,9 @@ def _sites(data: Sequence[str | Path], config: DnaConfig, labels: bool = True) -
     return Sites(data, names=names, labels=labels)
 
 
-def _hidden(bases: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Some bases hidden."""
-    return np.where(rng.random(len(bases)) < NOISE, 4, bases)
+def _hidden(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some bases hidden, their places not."""
+    return np.where(rng.random(len(window)) < NOISE, 4 * PLACES + window % PLACES, window)
 
 
 class SiteJob(ClassJob):
@@ -76,14 +87,14 @@ class SiteJob(ClassJob):
         number = {name: n for n, name in enumerate(classes)}
         if unknown := sorted({s.label for s in held} - set(classes)):
             raise DataError(f"the validation windows have the class {unknown[0]!r}, which the others lack")
-        parts = [([s.bases.astype(np.int64) for s in part], np.array([number[s.label] for s in part])) for part in (train, held)]
+        parts = [([placed(s.bases) for s in part], np.array([number[s.label] for s in part])) for part in (train, held)]
         self.report = f"{len(sites.items):,} windows of {len(classes)} classes ({', '.join(classes)})"
         self.report += "".join(f"; skipped, {why}: {n:,}" for why, n in sites.skipped.items())
         model = _build(config, len(classes), pick_device(config.device), config.seed)
         feeds = ClassFeed(*parts[0], config.batch, config.seed, _hidden), ClassFeed(*parts[1], 256, config.seed)
         super().__init__(model, *feeds, classes, "nats per window")
-        self.weights = PositionWeights.fit(*parts[0], len(classes))
-        weighed = np.stack([self.weights.log_probs(w) for w in parts[1][0]])[np.arange(len(held)), parts[1][1]]
+        self.weights = PositionWeights.fit([w // PLACES for w in parts[0][0]], parts[0][1], len(classes))
+        weighed = np.stack([self.weights.log_probs(w // PLACES) for w in parts[1][0]])[np.arange(len(held)), parts[1][1]]
         self.baselines["position weights"] = float(-weighed.mean())
 
 
@@ -95,9 +106,9 @@ class SiteModel(ClassModel):
         return _build(self.config, len(self.classes), pick_device(device), 0)
 
     def examples_of(self, data: Sequence[str | Path], labels: bool) -> list[Example]:
-        return [Example(site.bases.astype(np.int64), site.label, site.place) for site in _sites(data, self.config, labels).items]
+        return [Example(placed(site.bases), site.label, site.place) for site in _sites(data, self.config, labels).items]
 
     def others(self, values: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         tensors = self.folder.load_tensors("baseline")[0]
         weights = PositionWeights(tensors["log_p"].numpy(), tensors["log_prior"].numpy())
-        return {"position weights": np.array([weights.log_probs(window).argmax() for window in values])}
+        return {"position weights": np.array([weights.log_probs(window // PLACES).argmax() for window in values])}
