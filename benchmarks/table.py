@@ -27,6 +27,10 @@ HEADLINES = (
     "speech/fsdd strings, official split",
     "speech/fsdd speakers",
     "speech/fsdd strings, streaming model, look-ahead ≤ 300 ms",
+    "dna/S. aureus",
+    "dna/Acinetobacter phages",
+    "dna/M. mycoides, code not given",
+    "dna/uci_splice",
 )
 
 

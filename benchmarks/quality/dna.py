@@ -160,10 +160,10 @@ def splice(data: Path, minutes: float) -> None:
             file.write_text("class,entry,sequence\n" + "".join(inside))
         model, took = train_model("dna", f"splice-{number}", files[:1], minutes / 10)
         found = model.evaluate(files[1:])
-        seconds, total = seconds + took, total + found["windows"]
-        right += round(found["accuracy"] * found["windows"])
-        others.update({name: value * found["windows"] for name, value in found["baselines"].items()})
-        print(number, found["windows"], round(found["accuracy"], 4), round(took), "s", file=sys.stderr)
+        seconds, total = seconds + took, total + found["examples"]
+        right += round(found["accuracy"] * found["examples"])
+        others.update({name: value * found["examples"] for name, value in found["baselines"].items()})
+        print(number, found["examples"], round(found["accuracy"], 4), round(took), "s", file=sys.stderr)
     facts: dict[str, Any] = {"seconds": round(seconds), "command": command("dna"), "windows": total}
     facts["baselines"] = {name: 100 * value / total for name, value in others.items()}
     facts["split"] = "ten seeded folds by source entry, windows that come twice removed; a seeded tenth of the entries validates"

@@ -18,7 +18,7 @@ pytest.importorskip("av")
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("video")
-    for name, count, seed in (("train", 90, 1), ("test", 36, 2)):
+    for name, count, seed in (("train", 150, 1), ("test", 36, 2)):
         write_motions(folder / name, count, seed)
     return folder
 
@@ -26,7 +26,7 @@ def desk(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(desk):
     options = {"hidden": 32, "layers": 1, "dropout": 0.1, "learning_rate": 3e-3, "progress": "silent"}
-    return unspool.train("video", desk / "train", desk / "model", epochs=14, **options)
+    return unspool.train("video", desk / "train", desk / "model", epochs=25, **options)
 
 
 def test_a_short_training_tells_motions_apart(model, desk):

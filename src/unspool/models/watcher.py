@@ -25,6 +25,7 @@ class FrameEncoder(nn.Module):
             before, side = width, -(-side // 2)
         self.convolutions = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(drop))
         self.out = nn.Linear(before * side * side, size)
+        nn.init.kaiming_normal_(self.out.weight, nonlinearity="relu")
 
     def forward(self, pictures: Tensor, last: Tensor | None = None) -> Tensor:
         """`last` (B, S, S, 3) are the pictures before the first ones, in a stream."""
