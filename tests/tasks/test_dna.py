@@ -12,6 +12,7 @@ from unspool.codecs.bases import Contig, Gene, decoded, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
+from unspool.tasks import dna_reading
 from unspool.tasks.dna_labels import labels
 from unspool.tasks.dna_reading import code_of
 from unspool.tasks.dna_recode import recoded
@@ -52,6 +53,18 @@ def test_the_other_strand_has_the_mirrored_genes(model, desk):
     mirrored = [(len(contig) - c.gene.stop, len(contig) - c.gene.start, -c.gene.strand) for c in there.genes]
     assert sorted(mirrored) == sorted((c.gene.start, c.gene.stop, c.gene.strand) for c in here.genes)
     assert len(here.genes) > 20
+
+
+def test_no_answer_depends_on_where_a_window_ended(model, desk, monkeypatch):
+    (contig,) = Genomes([desk / "test"])
+    monkeypatch.setattr(dna_reading, "PIECE", 60_003)
+    whole = dna_reading.read_contig(model.model, contig.bases)
+    (once,) = model.annotate([contig])
+    monkeypatch.setattr(dna_reading, "PIECE", 4500)
+    pieces = dna_reading.read_contig(model.model, contig.bases)
+    (again,) = model.annotate([contig])
+    np.testing.assert_allclose(np.exp(pieces.classes), np.exp(whole.classes), atol=2e-3)
+    assert [c.gene for c in again.genes] == [c.gene for c in once.genes]
 
 
 def test_every_gene_is_legal_and_has_a_probability(model, desk):
