@@ -5,7 +5,7 @@ from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.layers import Recurrent
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_labels import labels, starts
-from unspool.tasks.dna_model import read_contig
+from unspool.tasks.dna_reading import read_contig
 from unspool.tasks.dna_simulated import genome
 
 
@@ -60,7 +60,7 @@ def test_overlaps_and_odd_genes_are_not_learned_from():
 
 
 def test_a_long_contig_is_read_in_windows(monkeypatch):
-    import unspool.tasks.dna_model as room
+    import unspool.tasks.dna_reading as room
 
     network, bases = model(), genome(9 * 1000, 6)[0]
     whole = read_contig(network, bases)
