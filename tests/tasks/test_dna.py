@@ -222,6 +222,18 @@ def test_the_command_line(model, desk, tmp_path):
         assert message in done.stderr
 
 
+@pytest.mark.parametrize("known", [0, 2])
+def test_a_model_without_weights_of_habits_finds_genes(model, desk, known):
+    (contig,) = Genomes([desk / "test"])
+    less = unspool.load(model.folder.path)
+    stored = {**model.metrics, "weights": model.metrics["weights"][:known]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(less), "metrics", stored)
+        less = unspool.load(model.folder.path)
+    (found,) = less.annotate([contig])
+    assert len(found.genes) > 20
+
+
 def test_what_cannot_be_read_is_said_and_the_other_contigs_follow(model, desk, tmp_path):
     good = (desk / "test" / "test.fa").read_text()
     (tmp_path / "a.fa").write_text(">rna\nACGU\n" + good + ">empty\n")

@@ -35,7 +35,7 @@ __all__ = ["Dna"]
 LEAST = 50  # genes
 KEPT, STRETCH = 10_000_000, 1_000_000  # bases that gene weights are learned from, and at most of a contig
 TIMES = 2  # that weights with habits are learned, which depend on each other
-SHARE = 0.4
+SHARE = 0.4  # of what the network says of starts, in genomes that it has not learned from
 WEIGHT = 2.0  # of the loss of starts, which are few
 HELD = 60 * WINDOW  # bases of a validation stretch at most
 

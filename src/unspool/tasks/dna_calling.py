@@ -14,7 +14,7 @@ from unspool.decoding.genes import chosen, open_frames
 from unspool.models.strands import STEP
 from unspool.tasks.dna_habits import Habits, Strand
 
-__all__ = ["USUAL", "Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
+__all__ = ["BESIDE", "USUAL", "Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
 
 USUAL = (0.02, 1.0, 0.5, 0.5, 0.1)  # the weights of a start's features where few genes teach others
 PRIOR = 10.0  # how firmly
@@ -39,6 +39,9 @@ class Weights:
     gene: tuple[float, ...] = (1.0, 0.5, 0.0, 0.0, 0.3, 0.0, -1.0)  # of the features of a candidate, the last for all
     cut: float = 2.0  # the logit of a start that lies beyond the contig, where a gene is judged
     cost: float = 0.01  # nats for each base that two genes share
+
+
+BESIDE = (*Weights.gene[:-1], 0.0, 0.0, -3.0, Weights.gene[-1])  # the same where the genes found before count, too
 
 
 class Candidates(NamedTuple):
@@ -72,24 +75,32 @@ class Reading:
 
     def __init__(self, bases: np.ndarray, read: Read, code: GeneticCode, least: int, edges: bool):
         """`edges`: genes may be cut off by the contig's ends."""
-        self.code, self.least, self.edges, self._read = code, least, edges, read
+        self.code, self.least, self.edges = code, least, edges
         self.length = len(bases)
         self.strands = {1: Strand(bases), -1: Strand(reverse_complement(bases))}
-        self._logits = {1: read.starts[:, 0], -1: read.starts[::-1, 1]}
         self.frames = {way: open_frames(strand.codons, code.stops, least) for way, strand in self.strands.items()}
+
+        self._plain = {way: self._without_habits(way, read) for way in self.strands}
+
+    def _without_habits(self, way: int, read: Read) -> Pairs:
+        """Of one strand, 1 or -1: what the network says."""
+        frames, strand = self.frames[way], self.strands[way]
+        frame, start, real = _pairs(frames.low, frames.stop, frames.open_start & self.edges, strand.codons, self.code, self.least)
+        total = _Sums(read, way, self.length).between(start % 3, start, frames.stop[frame])
+        logits = read.starts[:, 0] if way > 0 else read.starts[::-1, 1]
+        return Pairs(frame, start, real, np.stack([total, np.where(real, logits[start], CUT)], 1))
 
     def pairs(self, way: int, habits: Habits | None = None) -> Pairs:
         """Of one strand, 1 or -1."""
-        frames, strand = self.frames[way], self.strands[way]
-        frame, start, real = _pairs(frames.low, frames.stop, frames.open_start & self.edges, strand.codons, self.code, self.least)
-        stop = frames.stop[frame]
-        total = _Sums(self._read, way, self.length).between(start % 3, start, stop)
-        features = [total, np.where(real, self._logits[way][start], CUT)]
-        if habits:
-            codon, before = habits.starting(strand, start)
-            coding = habits.coding(strand)
-            features += [np.where(real, codon, 0), np.where(real, before, 0), coding[stop - 6] - coding[start]]
-        return Pairs(frame, start, real, np.stack(features, 1))
+        plain, strand = self._plain[way], self.strands[way]
+        if not habits:
+            return plain
+        frame, start, real, features = plain
+        stop = self.frames[way].stop[frame]
+        codon, before = habits.starting(strand, start)
+        coding = habits.coding(strand)
+        more = [np.where(real, codon, 0), np.where(real, before, 0), coding[stop - 6] - coding[start]]
+        return plain._replace(features=np.column_stack([features, *more]))
 
     def candidates(self, weights: Weights, habits: Habits | None = None, genes: Candidates | None = None) -> Candidates:
         """The best of each open frame, sorted by where they end. The `genes` that were called before count too, where given."""
@@ -270,7 +281,7 @@ def called(found: Candidates, weights: Weights) -> tuple[np.ndarray, np.ndarray]
 
 
 def fitted(features: np.ndarray, right: np.ndarray) -> tuple[float, ...]:
-    """The weights of features (M, 6), and one for all, by logistic regression on which candidates are genes (M,)."""
+    """The weights of features (M, F), and one for all, by logistic regression on which candidates are genes (M,)."""
     x, y = np.concatenate([features, np.ones((len(features), 1))], 1), right.astype(float)
     size = np.maximum(np.abs(x).mean(0), 1e-6)
     x, w = x / size, np.zeros(x.shape[1])

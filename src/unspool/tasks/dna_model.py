@@ -21,7 +21,7 @@ from unspool.codecs.genetic import genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import Weights
+from unspool.tasks.dna_calling import BESIDE, Weights
 from unspool.tasks.dna_config import DnaConfig
 from unspool.tasks.dna_reading import FEW, Seen, code_of, settled
 from unspool.tasks.dna_scores import Tally, longest_frames
@@ -77,7 +77,7 @@ class DnaModel(Trained):
         folder.load_into(self.model)
         self.model.eval()
         found = self.metrics.get("weights")  # by which genes are judged: at first, beside others, and by habits
-        self.weights = [Weights(**w) for w in found] if found else [Weights()]
+        self.weights = [Weights(**w) for w in found] if found else [Weights(), Weights(gene=BESIDE)]
 
     def predict(self, inputs: Iterable[str | Path], *, code: int = 0) -> Iterator[Annotation]:
         """The genes of each contig of genomes, one in each file; `code` is their genetic code, else it is recognised. What cannot
@@ -116,9 +116,9 @@ class DnaModel(Trained):
             one.judge(code or code_of(one.counts if len(one.contig) >= TELLING else every), self.weights[0], self.config.shortest)
         alone = [[one] for one in seen if one.sure >= MANY]
         for genome in (*alone, [one for one in seen if one.sure < MANY]):
-            shown = sum(one.sure for one in genome) >= FEW
-            weights = self.weights[min(1 + shown, len(self.weights) - 1)]
-            habits = settled(genome, weights, shown=shown) if len(self.weights) > 1 else None
+            shown = sum(one.sure for one in genome) >= FEW and len(self.weights) > 2
+            weights = self.weights[1 + shown]
+            habits = settled(genome, weights, shown=shown)
             answers |= {id(one): one.genes(weights, habits) for one in genome}
         for one in seen:
             yield Annotation(one.contig, answers[id(one)], one.code, one.coding())
