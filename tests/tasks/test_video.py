@@ -146,6 +146,9 @@ def test_the_command_line(model, film, desk, tmp_path):
         (True, False),
         (False, True),
     ]
+    done = run("predict", model.folder.path, film, "x.mp4", "-o", "a.csv")
+    assert "1 classes are in a.csv; 1 could not be read" in done.stdout
+    assert "x.mp4,error: x.mp4 cannot be read as a video" in (tmp_path / "a.csv").read_text()
     for arguments, message in [
         (("summarize", film, "-o", "a.avi"), "a summary is an .mp4"),
         (("summarize", film, "--share", "2"), "share must lie above 0"),

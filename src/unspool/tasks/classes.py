@@ -40,13 +40,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Answer:
-    """The class of a sequence, and the probability of each."""
+    """The class of a sequence, and the probability of each; or why it could not be read."""
 
     place: str
     label: str
     probabilities: dict[str, float]
+    fault: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        if self.fault:
+            return {"place": self.place, "error": self.fault}
         return {"place": self.place, "label": self.label, "probabilities": self.probabilities}
 
 
@@ -171,11 +174,15 @@ class ClassModel(Trained):
             text = "".join(json.dumps(a.to_json(), ensure_ascii=False) + "\n" for a in found)
         else:
             buffer = io.StringIO()
-            table = ((a.place, a.label, *(f"{p:.4f}" for p in a.probabilities.values())) for a in found)
+            table = (
+                (a.place, f"error: {a.fault}" if a.fault else a.label, *(f"{p:.4f}" for p in a.probabilities.values()))
+                for a in found
+            )
             csv.writer(buffer, lineterminator="\n").writerows([("place", "label", *self.classes), *table])
             text = buffer.getvalue()
         if output is None:
             return text.rstrip("\n")
         with written(output) as file:
             file.write(text)
-        return f"{len(found):,} classes are in {output}"
+        odd = sum(bool(a.fault) for a in found)
+        return f"{len(found) - odd:,} classes are in {output}" + (f"; {odd:,} could not be read, the file says why" if odd else "")

@@ -28,16 +28,13 @@ HELD = 256  # frames of a clip that validate
 
 @dataclass(frozen=True)
 class Watched(Answer):
-    """The class of a clip, and of its moments: (start, stop) in seconds and the class; or why it could not be read."""
+    """The class of a clip, and of its moments: (start, stop) in seconds and the class."""
 
     moments: list[tuple[float, float, str]] = field(default_factory=list)
-    fault: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        if self.fault:
-            return {"place": self.place, "error": self.fault}
         moments = [{"start": round(a, 2), "end": round(b, 2), "label": label} for a, b, label in self.moments]
-        return {**super().to_json(), "moments": moments}
+        return super().to_json() | ({} if self.fault else {"moments": moments})
 
 
 def build(config: VideoConfig, classes: int, device: torch.device, seed: int) -> ManyToOne:
@@ -75,12 +72,13 @@ class VideoStream:
         self._model, self._network = model, model.model
         self._stream = model.model.stack.stream(1)
         self._last: torch.Tensor | None = None
-        self._sum, self._count = torch.zeros(1, model.model.stack.output_size), 0
+        self._device = next(model.model.parameters()).device
+        self._sum, self._count = torch.zeros(1, model.model.stack.output_size, device=self._device), 0
 
     @torch.inference_mode()
     def push(self, picture: np.ndarray) -> dict[str, float]:
         """A picture (S, S, 3) of bytes to the probability of each class, of all that was seen."""
-        now = torch.from_numpy(np.ascontiguousarray(picture))[None]
+        now = torch.from_numpy(np.ascontiguousarray(picture))[None].to(self._device)
         x = self._network.embed(now[:, None], self._last)  # type: ignore[operator]
         self._last = now
         self.moment = self._stream.step(x[:, 0])
@@ -134,13 +132,13 @@ class ActivityModel(ClassModel):
         for frame in frames:
             p = stream.push(frame.picture)
             moments.append(stream.moment)
-        return Watched(place, max(p, key=p.__getitem__), p, self._moments(torch.cat(moments)))
+        return Watched(place, max(p, key=p.__getitem__), p, moments=self._moments(torch.cat(moments)))
 
     def _moments(self, h: torch.Tensor) -> list[tuple[float, float, str]]:
         """Runs of one class, judged by the mean of the second around each moment."""
         reach = max(1, round(self.config.rate / 2))
-        total = torch.cat([torch.zeros(1, h.shape[1]), h.cumsum(0)])
-        n = torch.arange(len(h))
+        total = torch.cat([torch.zeros_like(h[:1]), h.cumsum(0)])
+        n = torch.arange(len(h), device=h.device)
         low, high = (n - reach).clamp(min=0), (n + reach + 1).clamp(max=len(h))
         rows = self.judged((total[high] - total[low]) / (high - low)[:, None])
         labels = [max(row, key=row.__getitem__) for row in rows]
