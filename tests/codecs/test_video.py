@@ -119,4 +119,7 @@ def test_a_look_tells_pictures_apart():
     assert all(np.isfinite(x).all() and x.shape == looks[0].shape for x in looks)
     assert np.linalg.norm(looks[0] - looks[1]) > 0.5
     assert np.linalg.norm(looks[0] - looks[2]) > 0.5
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[::2] = 255
+    assert np.linalg.norm(look(stripes) - look(stripes.transpose(1, 0, 2))) > 0.5  # the same but for the direction of its edges
     np.testing.assert_array_equal(look(red), look(np.tile(red, (2, 2, 1))))

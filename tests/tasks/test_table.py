@@ -30,6 +30,8 @@ def test_a_short_training_beats_the_majority(trained):
     found = model.evaluate([test])
     assert found["accuracy"] > 0.9 > found["baselines"]["majority, accuracy"]
     assert "nearest series, accuracy" in found["baselines"]
+    often = int(np.load(test.with_name("train.npz"))["y"].mean() > 0.5)
+    assert found["baselines"]["majority, accuracy"] == pytest.approx((np.load(test)["y"] == often).mean())
 
 
 def test_answers_as_files(trained, tmp_path):

@@ -4,11 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import unspool
 from unspool.codecs.video import Video, write_video
 from unspool.errors import ConfigError, DataError
 from unspool.tasks.summary import summarize
+from unspool.tasks.video_captions import _Feed
+from unspool.tasks.video_config import VideoConfig
 from unspool.tasks.video_frames import varied
 from unspool.tasks.video_shapes import MOTIONS, clip, combinations, write_captions, write_motions
 
@@ -86,6 +89,13 @@ def test_captions(tmp_path):
     assert "cannot be read" in answers[1].fault
     assert "1 captions are in" in model.deliver(answers, tmp_path / "a.json")
     assert "error" in json.loads((tmp_path / "a.json").read_text().splitlines()[1])
+
+
+def test_every_word_of_a_caption_counts_once_and_padding_never():
+    frames = [np.zeros((n, 16, 16, 3), np.uint8) for n in (3, 5, 4)]
+    ids = [np.array([7, 8, 3]), np.array([9, 3]), np.array([5, 6, 7, 8, 3])]
+    batches = list(_Feed(frames, ids, VideoConfig(batch=3)).epoch(-1))
+    assert sorted(torch.cat([b.targets[b.inside] for b in batches]).tolist()) == sorted(np.concatenate(ids).tolist())
 
 
 def test_damaged_clips_are_left_out_and_named(desk, tmp_path):

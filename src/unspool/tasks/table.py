@@ -92,7 +92,7 @@ class Table(Task):
     def demonstration(self, scratch: Path) -> Demonstration:
         rng = np.random.default_rng(1)
         paths = []
-        for name, count in (("train", 300), ("test", 100)):
+        for name, count in (("train", 60), ("test", 100)):
             x = np.zeros((count, 40, 2), np.float32)
             y = rng.integers(0, 3, count)
             for row, kind in zip(x, y, strict=True):
@@ -102,7 +102,7 @@ class Table(Task):
             path = scratch / f"{name}.npz"
             np.savez(path, X=x, y=y, classes=np.array(["clockwise", "counter-clockwise", "still"])[[1, 0, 2]])
             paths.append(path)
-        about = "Synthetic tracks of a point that turns one way, the other, or not at all: 300 to learn from, 100 to test on."
+        about = "Synthetic tracks of a point that turns one way, the other, or not at all: 60 to learn from, 100 to test on."
         return Demonstration([paths[0]], [paths[1]], {"budget": "20s"}, about)
 
     def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
