@@ -5,6 +5,7 @@ import pytest
 
 import unspool
 from unspool.errors import ConfigError, DataError
+from unspool.tasks.config import divided
 from unspool.tasks.table_features import Scale, filled, points, varied
 
 
@@ -58,6 +59,21 @@ def test_what_cannot_be_learned_from_is_said(tmp_path):
         unspool.train("table", tmp_path / "one.npz", tmp_path / "m", progress="silent")
     with pytest.raises(ConfigError, match="points have 2 or 3 coordinates"):
         unspool.train("table", tmp_path / "one.npz", tmp_path / "m", points=4, progress="silent")
+
+
+def test_what_validates_shares_no_group_and_has_each_class():
+    items = list(range(60))
+    groups, labels = [f"g{i // 6}" for i in items], ["ab"[i % 2] for i in items]
+    train, held, how = divided(items, groups, labels, 0.2, 0, "series")
+    assert how == "held-out groups"
+    assert not {groups[i] for i in train} & {groups[i] for i in held}
+    assert sorted(train + held) == items
+    train, held, how = divided(items, [""] * 60, labels, 0.2, 0, "series")
+    assert "of each class" in how
+    assert sorted(labels[i] for i in held) == ["a"] * 6 + ["b"] * 6
+    assert len(divided(items, [""] * 60, [""] * 60, 0.2, 0, "clips")[1]) in range(1, 13)
+    with pytest.raises(DataError, match="no clips are left to validate on"):
+        divided([1], [""], ["a"], 0.2, 0, "clips")
 
 
 def test_gaps_are_filled_from_before_else_from_behind():

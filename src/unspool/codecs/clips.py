@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unspool.codecs import records
+from unspool.codecs.streams import there
 from unspool.codecs.video import ARRAYS, ENDINGS, PICTURES
-from unspool.errors import DataError, did_you_mean
+from unspool.errors import DataError
 
 __all__ = ["Clip", "Clips"]
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = {
     "path": ("path", "video", "file", "filename", "clip"),
     "label": ("label", "class", "activity", "action"),
@@ -45,10 +45,8 @@ class Clips:
             raise DataError(f"{', '.join(map(str, paths))} holds no clips: videos ({known}, ...), folders of pictures, or arrays")
 
     def _of(self, path: Path) -> Iterator[Clip]:
-        if not path.exists():
-            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
-        if path.suffix.lower() in TABLES:
+        there(path)
+        if path.suffix.lower() in records.TABLES:
             yield from self._table(path)
         elif path.is_dir() and not _is_clip(path):
             for inner in sorted(path.iterdir()):

@@ -21,8 +21,8 @@ import numpy as np
 from unspool.codecs.bases import IUPAC, Contig, Gene, encoded
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.gff import Gff
-from unspool.codecs.streams import PACKERS, lines
-from unspool.errors import DataError, did_you_mean, extra
+from unspool.codecs.streams import PACKERS, lines, there
+from unspool.errors import DataError, extra
 
 __all__ = ["Genomes"]
 
@@ -48,9 +48,7 @@ class Genomes:
 
     def _pairs(self, path: Path) -> list[tuple[Path, Path | None]]:
         """Files of sequences, each with the GFF3 file of its genes."""
-        if not path.exists():
-            near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
+        there(path)
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         kinds = [(p, _kind(p)) for p in files]
         found = [(p, _annotation(p) if self.annotated and kind == "fasta" else None) for p, kind in kinds if kind in READ]

@@ -83,7 +83,7 @@ class LabelledFiles:
         name = path.name.lower()
         name = name.removesuffix(path.suffix.lower()) if path.suffix.lower() in PACKERS else name
         ending = Path(name).suffix
-        if ending in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        if ending in records.TABLES:
             yield from self._table(path, records.rows(path, ending, self.skipped))
             return
         for number, line in enumerate(lines(path, LONGEST_LINE, "give one example a line"), 1):

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 from unspool.codecs import records
 from unspool.codecs.audio import ENDINGS
-from unspool.codecs.streams import lines
-from unspool.errors import ConfigError, DataError, did_you_mean
+from unspool.codecs.streams import lines, there
+from unspool.errors import ConfigError, DataError
 
 __all__ = ["Recording", "Recordings"]
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = {
     "audio": ("audio", "path", "file", "filename", "file_name", "wav", "audio_filepath"),
     "text": ("text", "transcript", "transcription", "sentence", "words", "label"),
@@ -48,7 +47,7 @@ class Recordings:
         self.paths, self.pattern, self.skipped = [Path(p) for p in paths], pattern, Counter[str]()
         self.how: list[str] = []
         self._regex = _compiled(pattern) if pattern else None
-        alone = [path for path in self.paths if path.is_file() and path.suffix.lower() not in TABLES]
+        alone = [path for path in self.paths if path.is_file() and path.suffix.lower() not in records.TABLES]
         self.items = [*self._audio(alone), *(item for path in self.paths if path not in alone for item in self._of(path))]
         if not self.items:
             found = "; ".join(f"{reason}: {count}" for reason, count in self.skipped.items())
@@ -59,18 +58,16 @@ class Recordings:
             )
 
     def _of(self, path: Path) -> Iterator[Recording]:
-        if not path.exists():
-            near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
+        there(path)
         if path.is_file():
             yield from self._manifest(path)
             return
-        tables = sorted(p for p in path.iterdir() if p.suffix.lower() in TABLES)
+        tables = sorted(p for p in path.iterdir() if p.suffix.lower() in records.TABLES)
         if len(tables) > 1:
             raise DataError(f"{path} holds more than one table ({', '.join(p.name for p in tables)}); name the manifest itself")
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
         if not tables and not files:
-            raise DataError(f"{path} holds no audio ({', '.join(ENDINGS)}) and no manifest ({', '.join(TABLES)})")
+            raise DataError(f"{path} holds no audio ({', '.join(ENDINGS)}) and no manifest ({', '.join(records.TABLES)})")
         yield from self._manifest(tables[0]) if tables else self._audio(files)
 
     def _manifest(self, path: Path) -> Iterator[Recording]:

@@ -18,8 +18,9 @@ from typing import Any
 from unspool.codecs.streams import characters, raw_lines
 from unspool.errors import DataError, did_you_mean
 
-__all__ = ["COLUMNS", "json_lines", "json_values", "rows", "table", "tweets"]
+__all__ = ["COLUMNS", "TABLES", "json_lines", "json_values", "rows", "table", "tweets"]
 
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = ("text", "tweet", "full_text", "content", "body", "sentence", "review", "message")
 LONGEST_FIELD = 10_000_000  # characters of one record; more is a quote or bracket that never closes
 LONGEST_VALUE = 1_000_000  # characters of one value within a JSON array

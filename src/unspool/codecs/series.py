@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unspool.codecs.streams import PACKERS, lines
-from unspool.errors import DataError, did_you_mean
+from unspool.codecs.streams import PACKERS, lines, there
+from unspool.errors import DataError
 
 __all__ = ["ENDINGS", "Series", "SeriesFiles"]
 
@@ -62,9 +62,7 @@ class SeriesFiles:
             raise DataError(f"{odd.place} has {odd.values.shape[1]} numbers a step, the others {usual}")
 
     def _of(self, path: Path) -> Iterator[Series]:
-        if not path.exists():
-            near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
+        there(path)
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if _ending(p) in ENDINGS)
             if not files:

@@ -13,9 +13,8 @@ from unspool.codecs import records
 from unspool.codecs.bases import encoded
 from unspool.errors import DataError, did_you_mean
 
-__all__ = ["TABLES", "Site", "Sites"]
+__all__ = ["Site", "Sites"]
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = {
     "sequence": ("sequence", "seq", "dna", "bases", "window"),
     "label": ("label", "class", "target", "category"),

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from unspool.errors import DataError
+from unspool.errors import DataError, did_you_mean
 
-__all__ = ["BLOCK", "PACKERS", "blocks", "characters", "lines", "raw_lines"]
+__all__ = ["BLOCK", "PACKERS", "blocks", "characters", "lines", "raw_lines", "there"]
 
 BLOCK = 1 << 16  # bytes read at a time, hence the most characters handed out at a time
 PACKERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -28,6 +28,13 @@ WIDE = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def there(path: Path) -> None:
+    """DataError, with the name that was perhaps meant, where there is no such file or folder."""
+    if not path.exists():
+        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"there is no file or folder {path}{did_you_mean(path.name, near)}")
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from unspool.errors import ConfigError, did_you_mean
+from unspool.errors import ConfigError, DataError, did_you_mean
 from unspool.layers import Recurrent
 from unspool.training import Options, seconds
 
-__all__ = ["NetworkConfig", "by_size", "held_out", "held_out_of_each"]
+__all__ = ["NetworkConfig", "by_size", "divided", "held_out"]
 
 Own = TypeVar("Own", bound="NetworkConfig")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,25 @@ def held_out(texts: Iterable[str], share: float, seed: int, most: int) -> np.nda
     return (fits & taken)[place]
 
 
-def held_out_of_each(labels: Sequence[str], share: float, seed: int) -> np.ndarray:
+def divided(
+    items: Sequence[Item], groups: Sequence[str], labels: Sequence[str], share: float, seed: int, what: str
+) -> tuple[list[Item], list[Item], str]:
+    """Items to learn from, a seeded share of them that validates, and how that was chosen: whole groups where all are known, else
+    some of each label, else any. DataError where nothing is left of either."""
+    if all(groups):
+        chosen, how = held_out(groups, share, seed, len(items)), "held-out groups"
+    elif all(labels):
+        chosen, how = _of_each(labels, share, seed), f"held-out {what} of each class; their groups are not known"
+    else:
+        chosen = held_out(map(str, range(len(items))), share, seed, len(items))
+        how = f"held-out {what}; their groups are not known"
+    train, held = ([item for item, out in zip(items, chosen.tolist(), strict=True) if out == part] for part in (False, True))
+    if not held or not train:
+        raise DataError(f"no {what} are left to validate on: give --valid, or more {what}")
+    return train, held, how
+
+
+def _of_each(labels: Sequence[str], share: float, seed: int) -> np.ndarray:
     """True for a seeded share of the examples of each label, at least one, but never all."""
     rng = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), bool)

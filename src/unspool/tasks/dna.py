@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unspool.codecs.bases import Contig, Gene
 from unspool.codecs.genomes import Genomes
-from unspool.codecs.sites import TABLES
+from unspool.codecs.records import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import USUAL, Candidates, Weights, fitted, preferred

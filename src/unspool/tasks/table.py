@@ -14,7 +14,7 @@ from unspool.codecs.series import Series, SeriesFiles
 from unspool.errors import DataError
 from unspool.models import Categorical, ManyToOne
 from unspool.tasks.classes import ClassFeed, ClassJob, ClassModel, Example
-from unspool.tasks.config import held_out, held_out_of_each
+from unspool.tasks.config import divided
 from unspool.tasks.table_config import TableConfig, settle
 from unspool.tasks.table_features import Scale, points, summary, varied
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained, configure
@@ -55,7 +55,8 @@ class Table(Task):
         if valid:
             train, held, how = files.items, SeriesFiles(valid, channels=config.channels).items, "the validation files given"
         else:
-            train, held, how = _split(files.items, config)
+            groups, labels = ([getattr(s, name) for s in files.items] for name in ("group", "label"))
+            train, held, how = divided(files.items, groups, labels, config.valid_share, config.seed, "series")
         config = settle(config, series=len(train))
         classes = sorted({s.label for s in train})
         if len(classes) < 2 or {s.label for s in held} - set(classes):
@@ -118,20 +119,6 @@ validation on {data["split"]}: {score} {data["unit"]} (majority {metrics["baseli
     unspool predict MODEL FILE
     unspool evaluate MODEL FILE
 """
-
-
-def _split(items: list[Series], config: TableConfig) -> tuple[list[Series], list[Series], str]:
-    """A seeded share held out: whole groups where they are known, else of each class alike."""
-    if all(s.group for s in items):
-        chosen = held_out([s.group for s in items], config.valid_share, config.seed, len(items))
-        how = "held-out groups"
-    else:
-        chosen = held_out_of_each([s.label for s in items], config.valid_share, config.seed)
-        how = "held-out series of each class; their groups are not known"
-    train, held = ([s for s, out in zip(items, chosen, strict=True) if out == part] for part in (False, True))
-    if not held or not train:
-        raise DataError("no series is left to validate on: give --valid, or more series")
-    return train, held, how
 
 
 def _features(config: TableConfig, scale: Scale, values: np.ndarray) -> np.ndarray:

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from unspool.codecs.clips import Clip, Clips
+from unspool.codecs.clips import Clips
 from unspool.codecs.words import WordCodec
 from unspool.errors import DataError
-from unspool.tasks.config import held_out, held_out_of_each
+from unspool.tasks.config import divided
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.tasks.video_activity import ActivityModel, activity_job
 from unspool.tasks.video_captions import CaptionJob, CaptionModel
@@ -23,7 +21,6 @@ from unspool.training import ModelFolder, Options, Progress
 __all__ = ["Video"]
 
 LEAST = 10  # clips
-MOST_VALID = 500  # clips
 FEW = 2000  # captions, of which even rare words count
 
 
@@ -59,7 +56,8 @@ class Video(Task):
             parts = clips, [clip for clip in Clips(valid).items if (clip.caption if captions else clip.label)]
             how = "the validation clips given"
         else:
-            *parts, how = _split(clips, config, captions)
+            groups, labels = [clip.group for clip in clips], ["" if captions else clip.label for clip in clips]
+            *parts, how = divided(clips, groups, labels, config.valid_share, config.seed, "clips")
         config = settle(config, config.side or smallest(clips, config.rate), captions=captions)
         train, held = (
             Store(part, config.rate, config.side, scratch, name) for part, name in zip(parts, ("train", "held"), strict=True)
@@ -123,20 +121,3 @@ learned from {data["clips"]:,} clips of {", ".join(f"`{f}`" for f in data["files
     unspool predict MODEL CLIP.mp4
     unspool evaluate MODEL FOLDER
 """
-
-
-def _split(clips: list[Clip], config: VideoConfig, captions: bool) -> tuple[list[Clip], list[Clip], str]:
-    """A seeded share held out: whole groups where they are known, else of each class alike."""
-    if all(clip.group for clip in clips):
-        chosen = held_out((clip.group for clip in clips), config.valid_share, config.seed, MOST_VALID)
-        how = "held-out groups"
-    elif captions:
-        chosen = held_out((str(clip.path) for clip in clips), config.valid_share, config.seed, MOST_VALID)
-        how = "held-out clips; their groups are not known"
-    else:
-        chosen = held_out_of_each([clip.label for clip in clips], config.valid_share, config.seed)
-        how = "held-out clips of each class; their groups are not known"
-    train, held = ([c for c, out in zip(clips, np.asarray(chosen).tolist(), strict=True) if out == part] for part in (False, True))
-    if not held or not train:
-        raise DataError("no clip is left to validate on: give --valid, or more clips")
-    return train, held, how
