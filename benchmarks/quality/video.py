@@ -28,8 +28,8 @@ from benchmarks.record import record
 from unspool.codecs.looks import look
 from unspool.codecs.video import Video, write_video
 from unspool.decoding.shots import shots
-from unspool.tasks.summary import chosen, summarize
-from unspool.tasks.video_shapes import COLOURS, MOTIONS, SHAPES, clip, write_captions, write_motions
+from unspool.tasks.summary import chosen, cut, summarize
+from unspool.tasks.video_shapes import COLOURS, MOTIONS, SHAPES, clip, film, write_captions, write_motions
 
 BORDER = 16  # rows of a block that are windows of its neighbour's too
 HELD = "a seeded tenth of the training part validates"
@@ -40,7 +40,7 @@ def skeletons(data: Path, minutes: float) -> None:
     scores, seconds, found = [], 0.0, dict[str, Any]()
     for seed in range(3):
         name = f"jhmdb-{seed}"
-        model, took = train_model("table", name, [folder / "split1_train.npz"], minutes / 3, points=2, seed=seed)
+        model, took = train_model("table", name, [folder / "split1_train.npz"], minutes / 3, points=2, mirror=True, seed=seed)
         found = model.evaluate([folder / "split1_test.npz"])
         seconds += took
         scores.append(100 * found["accuracy"])
@@ -184,11 +184,11 @@ def shot_changes(data: Path, minutes: float) -> None:
     hits = made = true = 0
     rates = {"every 3 s": np.zeros(2)}
     for _ in range(40):
-        film, borders = _film(rng)
-        found = shots(np.stack([look(picture) for picture in film]), most=len(film) // 10)[1:]
+        pictures, borders = _film(rng)
+        found = shots(np.stack([look(picture) for picture in pictures]), most=len(pictures) // 10)[1:]
         hits += sum(any(abs(a - b) <= 2 for b in found) for a in borders)
         made, true = made + len(found), true + len(borders)
-        even = list(range(30, len(film), 30))
+        even = list(range(30, len(pictures), 30))
         rates["every 3 s"] += np.array([sum(any(abs(a - b) <= 2 for b in even) for a in borders), len(even)])
     others = {name: 2 * h / (m + true) for name, (h, m) in rates.items()}
     facts: dict[str, Any] = {"seconds": 0, "command": command("video"), "baselines": others}
@@ -197,14 +197,14 @@ def shot_changes(data: Path, minutes: float) -> None:
 
 
 def _film(rng: np.random.Generator) -> tuple[list[np.ndarray], list[int]]:
-    film: list[np.ndarray] = []
+    pictures: list[np.ndarray] = []
     borders = []
     for _ in range(int(rng.integers(8, 21))):
         length = int(rng.integers(10, 61))
         scene = clip(str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS))), str(rng.choice(list(MOTIONS))), rng, frames=length)
-        borders.append(len(film))
-        film += list(scene)
-    return film, borders[1:]
+        borders.append(len(pictures))
+        pictures += list(scene)
+    return pictures, borders[1:]
 
 
 def events(data: Path, minutes: float) -> None:
@@ -212,15 +212,12 @@ def events(data: Path, minutes: float) -> None:
     rng = np.random.default_rng(6)
     ours, random = [], []
     for _ in range(40):
-        ground = np.repeat(np.repeat(rng.uniform(60, 150, (4, 4)), 8, 0), 8, 1)[:, :, None].repeat(3, 2)
-        film = [(ground + rng.normal(0, 12, ground.shape)).clip(0, 255).astype(np.uint8) for _ in range(900)]
-        truth = np.zeros(900, bool)
-        for number in range(4):
-            length, at = int(rng.integers(20, 41)), 220 * number + int(rng.integers(0, 170))
-            name = str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS))), str(rng.choice(list(MOTIONS)))
-            film[at : at + length] = list(clip(*name, rng, background=ground, frames=length))
-            truth[at : at + length] = True
-        parts = chosen(np.stack([look(picture) for picture in film]), 0.15, most=90)[2]
+        pictures, places = film(rng, 90, 4)
+        truth = np.zeros(len(pictures), bool)
+        for start, stop, _ in places:
+            truth[start:stop] = True
+        looks = np.stack([look(picture) for picture in pictures])
+        parts = chosen(looks, cut(looks, 0.1), 0.15)[1]
         shown = np.zeros(900, bool)
         for low, high in parts:
             shown[low:high] = True

@@ -6,7 +6,7 @@ import pytest
 import unspool
 from unspool.errors import ConfigError, DataError
 from unspool.tasks.config import divided
-from unspool.tasks.table_features import Scale, filled, points, varied
+from unspool.tasks.features import Scale, filled, points, varied
 
 
 def turning(folder, name, count, seed):

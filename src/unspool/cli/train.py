@@ -237,6 +237,7 @@ def table(
     points: Annotated[
         int | None, typer.Option(help="The numbers are coordinates of points: 2 for x, y; 3 for x, y, z [default: they are not]")
     ] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="A mirrored figure of points is of the same class.")] = False,
     cell: CellName = None,
     hidden: Hidden = None,
     layers: Layers = None,

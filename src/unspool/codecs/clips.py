@@ -19,23 +19,25 @@ COLUMNS = {
     "label": ("label", "class", "activity", "action"),
     "caption": ("caption", "text", "sentence", "description"),
     "group": ("group", "subject", "source", "person"),
+    "scores": ("scores", "importance"),
 }
 
 
 class Clip(NamedTuple):
     """A video file, a folder of pictures, or an array; its label, its caption and its group, "" where there are none; where it is
-    named."""
+    named; and how much each of its moments matters to somebody, as numbers with commas between."""
 
     path: Path
     label: str
     caption: str
     group: str
     place: str
+    scores: str = ""
 
 
 class Clips:
-    """The clips of folders and tables. A table (.csv, .tsv, .jsonl) has a column `path`, from its own folder on, and `label` or
-    `caption`, perhaps `group`. In a folder each clip's label is the name of the folder around it. DataError for what is missing."""
+    """The clips of folders and tables. A table (.csv, .tsv, .jsonl) has a column `path`, from its own folder on, and `label`,
+    `caption` or `scores`, perhaps `group`. In a folder each clip's label is the name of the folder around it. DataError for what is missing."""
 
     def __init__(self, paths: Sequence[str | Path]):
         self.skipped: Counter[str] = Counter()
@@ -66,11 +68,11 @@ class Clips:
             }
             if columns["path"] is None:
                 raise DataError(f"{path}: no column names the clips; call one 'path', of {', '.join(names)}")
-            name, label, caption, group = (str(row.get(c) or "").strip() if c else "" for c in columns.values())
+            name, label, caption, group, scores = (str(row.get(c) or "").strip() if c else "" for c in columns.values())
             clip = path.parent / name
             if not name or not clip.exists():
                 raise DataError(f"{path}, line {number}: there is no clip {clip}")
-            yield Clip(clip, label, caption, group, f"{path}, line {number}")
+            yield Clip(clip, label, caption, group, f"{path}, line {number}", scores)
 
 
 def _is_clip(path: Path) -> bool:

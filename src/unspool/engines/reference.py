@@ -11,7 +11,7 @@ from torch import Tensor
 from unspool.cells import Cell, Gate
 from unspool.engines.weights import Ran, State, Weights
 
-__all__ = ["refusal", "run", "step"]
+__all__ = ["advance", "refusal", "run", "step"]
 
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
@@ -35,7 +35,7 @@ def run(
     traced: dict[str, list[Tensor]] = {name: [] for name in trace}
     order = range(x.shape[1])
     for t in reversed(order) if reverse else order:
-        new, gates = _advance(cell, weights, products[t], state)
+        new, gates = advance(cell, weights, products[t], state)
         if lengths is not None:
             alive = (t < lengths)[:, None]
             state = tuple(torch.where(alive, n, old) for n, old in zip(new, state, strict=True))
@@ -54,11 +54,11 @@ def run(
 
 def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
     """One step: x (B, D) and the old state to the new state."""
-    return _advance(cell, weights, torch.einsum("bd,ghd->bgh", x, weights.W) + weights.b, state)[0]
+    return advance(cell, weights, torch.einsum("bd,ghd->bgh", x, weights.W) + weights.b, state)[0]
 
 
-def _advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tuple[State, SimpleNamespace]:
-    """The equation, given W x<t> + b as (B, G, H)."""
+def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tuple[State, SimpleNamespace]:
+    """The equation, given W x<t> + b as (B, G, H): the new state, and the gates that made it."""
     used = cell.products
     read = state[cell.fed_back]
     through = (read @ weights.U.flatten(0, 1).T).view(len(read), *weights.U.shape[:2])  # U s<t-1> of all gates

@@ -57,7 +57,13 @@ def decided(p: NDArray[np.float64], shares: ArrayLike | None = None) -> NDArray[
 
 
 def report(
-    p: NDArray[np.float64], truth: NDArray[np.int64], names: list[str], *, ordered: bool, chosen: NDArray[np.int64] | None = None
+    p: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    names: list[str],
+    *,
+    ordered: bool,
+    chosen: NDArray[np.int64] | None = None,
+    unit: str = "nats per text",
 ) -> dict[str, Any]:
     """All of it for probabilities (N, K) and the answers `chosen` (N,), else the likeliest; distances where `ordered`."""
     likeliest = p.argmax(1)
@@ -69,11 +75,11 @@ def report(
         found |= {"mean absolute error": float(np.abs(values[answers] - values[truth]).mean())}
         found |= {"quadratic weighted kappa": kappa(table, values)}
     found |= {"macro-F1": macro_f1(table), "calibration error": calibration_error(p, truth)}
-    found["nats per text"] = float(-np.log(np.maximum(p[np.arange(len(truth)), truth], 1e-12)).mean())
+    found[unit] = float(-np.log(np.maximum(p[np.arange(len(truth)), truth], 1e-12)).mean())
     sure = p.max(1)
     bands = {f"sure {b / 5:.1f} to {b / 5 + 0.2:.1f}": (sure > b / 5) & (sure <= b / 5 + 0.2) for b in range(5)}
     found["reliability"] = {
-        name: f"right {(likeliest == truth)[rows].mean():.2f}, {rows.sum():,} texts" for name, rows in bands.items() if rows.any()
+        name: f"right {(likeliest == truth)[rows].mean():.2f} of {rows.sum():,}" for name, rows in bands.items() if rows.any()
     }
     return found | {"confusion": {name: row.tolist() for name, row in zip(names, table, strict=True)}}
 

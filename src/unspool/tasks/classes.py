@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unspool.engines import native
 from unspool.errors import DataError
 from unspool.models import ManyToOne
 from unspool.scoring.rating import report
@@ -27,6 +28,7 @@ from unspool.training.loop import Carry
 __all__ = ["Answer", "ClassFeed", "ClassJob", "ClassModel", "Example"]
 
 STEPS = 20_000  # that are read at once
+SMOOTHING = 0.1  # of the classes to learn (Szegedy et al. 2016): few examples are soon known by heart
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,15 @@ class ClassJob:
 
     def loss(self, batch: tuple[Sequences, Tensor], carry: Carry) -> tuple[Tensor, int, Carry]:
         device = next(self.model.parameters()).device
-        return self.model.nll(batch[0].to(device), batch[1].to(device)).sum(), len(batch[1]), None
+        smoothing = SMOOTHING if self.model.training else 0.0
+        logits = self.model.head(self.model(batch[0].to(device)))  # type: ignore[operator]
+        return native.cross_entropy(logits, batch[1].to(device), smoothing), len(batch[1]), None
 
     def validate(self) -> float:
-        return sum(float(self.loss(batch, None)[0]) for batch in self._watched.epoch(-1)) / self._watched.symbols
+        device = next(self.model.parameters()).device
+        found = torch.cat([self.model.nll(batch.to(device), y.to(device)) for batch, y in self._watched.epoch(-1)])
+        self.slack = float(found.std(correction=0)) / len(found) ** 0.5
+        return float(found.mean())
 
     def sample(self) -> str:
         return ""
@@ -149,7 +156,7 @@ class ClassModel(Trained):
             if example.label not in number:
                 raise DataError(f"{example.place}: the class {example.label!r} is none of those learned: {', '.join(self.classes)}")
         truth, values = np.array([number[e.label] for e in examples]), [e.values for e in examples]
-        answer = report(self.probabilities(values), truth, self.classes, ordered=False)
+        answer = report(self.probabilities(values), truth, self.classes, ordered=False, unit=self.stored["data"]["unit"])
         usual = int(np.argmax(self.stored["data"]["shares"]))
         others = {"majority, accuracy": float((truth == usual).mean())}
         others |= {f"{name}, accuracy": float((truth == found).mean()) for name, found in self.others(values).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from unspool.codecs.video import Video, write_video
 from unspool.decoding.shots import coverage, knapsack, shots
 from unspool.errors import ConfigError, DataError
 
-__all__ = ["Shot", "Summary", "chosen", "summarize"]
+__all__ = ["Shot", "Summary", "chosen", "cut", "looked", "summarize"]
 
 RATE = 10.0  # frames a second that are looked at, fewer in a long video
 MOST = 1500  # frames that are looked at
@@ -27,7 +27,7 @@ LONGEST = 0.4  # of the budget that one shot may take
 
 @dataclass(frozen=True)
 class Shot:
-    """From `start` to `end` in seconds; how much it shows that others do not; and what part of it the summary shows, (0, 0) if
+    """From `start` to `end` in seconds; how much it shows that others do not, or matters; and what part of it the summary shows, (0, 0) if
     none."""
 
     start: float
@@ -57,16 +57,23 @@ class Summary:
         return {"video": self.path, "seconds": round(self.seconds, 3), "shots": rows}
 
 
-def summarize(path: str | Path, output: str | Path | None = None, *, share: float = 0.15) -> Summary:
-    """The shots of a video and which of them show most of it in that share of its time, without any training: kernel temporal
-    segmentation, coverage, and a knapsack. `output` is an .mp4; key frames (.png) and the shots (.json) are written beside it."""
+def summarize(
+    path: str | Path,
+    output: str | Path | None = None,
+    *,
+    share: float = 0.15,
+    importance: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Summary:
+    """The shots of a video and which of them show most of it in that share of its time: kernel temporal segmentation, coverage or
+    what a trained model gives as the `importance` (N,) of frames that look (N, D) like this, and a knapsack. `output` is an .mp4;
+    key frames (.png) and the shots (.json) are written beside it."""
     if not 0 < share <= 1:
         raise ConfigError(f"share must lie above 0 and at most at 1, not {share}")
     if output is not None and Path(output).suffix.lower() != ".mp4":
         raise ConfigError(f"a summary is an .mp4, not {output}; its key frames and shots are written beside it")
-    looks, times = _looked(Path(path))
-    step = times[1] - times[0] if len(times) > 1 else 1 / RATE
-    begins, scores, parts = chosen(looks, share, most=max(2, int(len(looks) * step / SHORTEST)))
+    looks, step = looked(Path(path))
+    begins = cut(looks, step)
+    scores, parts = chosen(looks, begins, share, importance(looks) if importance else None)
     ends = [*begins[1:], len(looks)]
     found = [
         Shot(a * step, b * step, score, (low * step, high * step))
@@ -78,37 +85,48 @@ def summarize(path: str | Path, output: str | Path | None = None, *, share: floa
     return summary
 
 
-def _looked(path: Path) -> tuple[np.ndarray, list[float]]:
-    """What frames look like (N, D), and when; of a long video every second one is forgotten, again and again."""
+def looked(path: Path) -> tuple[np.ndarray, float]:
+    """What frames look like (N, D), and the seconds between them; of a long video every second one is forgotten, again and again."""
     found: list[np.ndarray] = []
-    times: list[float] = []
     every = 1
     for number, frame in enumerate(Video(path).frames(RATE, (SIDE, SIDE))):
         if number % every == 0:
             found.append(look(frame.picture))
-            times.append(frame.time)
             if len(found) > MOST:
-                found, times, every = found[::2], times[::2], every * 2
-    return np.stack(found), times
+                found, every = found[::2], every * 2
+    return np.stack(found), every / RATE
 
 
-def chosen(looks: np.ndarray, share: float, most: int) -> tuple[list[int], np.ndarray, list[tuple[int, int]]]:
-    """Where shots of frames (N, D) begin, their scores (S,), and what part of each is shown: frames [low, high), (0, 0) if none.
-    Of a long shot the part around its most typical frame is enough."""
-    begins = shots(looks, most)
+def cut(looks: np.ndarray, step: float) -> list[int]:
+    """Where the shots of frames (N, D) begin that lie `step` seconds apart."""
+    return shots(looks, most=max(2, int(len(looks) * step / SHORTEST)))
+
+
+def chosen(
+    looks: np.ndarray, begins: Sequence[int], share: float, importance: np.ndarray | None = None
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """The scores (S,) of shots of frames (N, D), and what part of each is shown: frames [low, high), (0, 0) if none. Of a long shot
+    the part around its most typical frame is enough, or that of the most importance (N,) where this is known: the score then."""
     spans = list(pairwise([*begins, len(looks)]))
     budget = max(1, int(share * len(looks)))
     longest = max(1, int(LONGEST * budget))
+    total = np.concatenate([[0.0], np.cumsum(importance)]) if importance is not None else None
     parts = []
     for a, b in spans:
         length = min(b - a, longest)
-        typical = a + int(np.square(looks[a:b] - looks[a:b].mean(0)).sum(1).argmin())
-        low = min(max(a, typical - length // 2), b - length)
+        if total is None:
+            typical = a + int(np.square(looks[a:b] - looks[a:b].mean(0)).sum(1).argmin())
+            low = min(max(a, typical - length // 2), b - length)
+        else:
+            low = a + int((total[a + length : b + 1] - total[a : b - length + 1]).argmax())
         parts.append((low, low + length))
     costs = np.array([b - a for a, b in parts])
-    scores = coverage(looks, begins, costs)
+    if total is None:
+        scores = coverage(looks, begins, costs)
+    else:
+        scores = np.array([total[high] - total[low] for low, high in parts])
     taken = knapsack(scores, costs, budget)
-    return begins, scores, [part if take else (0, 0) for part, take in zip(parts, taken.tolist(), strict=True)]
+    return scores, [part if take else (0, 0) for part, take in zip(parts, taken.tolist(), strict=True)]
 
 
 def _write(summary: Summary, output: Path) -> None:

@@ -16,7 +16,7 @@ from unspool.models import Categorical, ManyToOne
 from unspool.tasks.classes import ClassFeed, ClassJob, ClassModel, Example
 from unspool.tasks.config import divided
 from unspool.tasks.table_config import TableConfig, settle
-from unspool.tasks.table_features import Scale, points, summary, varied
+from unspool.tasks.features import Scale, points, summary, varied
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained, configure
 from unspool.training import ModelFolder, Options, Progress, pick_device
 
@@ -140,7 +140,7 @@ def _job(config: TableConfig, train: list[Series], held: list[Series], classes: 
     answers = [np.array([number[s.label] for s in part]) for part in (train, held)]
 
     def vary(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return _features(config, scale, varied(values, rng, config.points))
+        return _features(config, scale, varied(values, rng, config.points, config.mirror))
 
     feed = ClassFeed([s.values for s in train], answers[0], config.batch, config.seed, vary)
     watched = ClassFeed([_features(config, scale, s.values) for s in held], answers[1], 64, config.seed)

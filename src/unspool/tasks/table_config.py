@@ -15,10 +15,11 @@ class TableConfig(NetworkConfig):
     """How series are read, what the network is, and how it is trained. "auto", 0 and None are settled by the data."""
 
     cell: str = "gru"
-    hidden: int = 64  # in each direction
+    hidden: int = 128  # in each direction
     channels: int = 1  # numbers of a step, where a row of a CSV file holds all steps
     points: int = 0  # the numbers of a step are the coordinates of points: 2 for (x, y), 3 for (x, y, z)
-    budget: str = "2m"
+    mirror: bool = False  # a mirrored figure of points is of the same class
+    budget: str = "5m"
     valid_share: float = 0.1
 
     def __post_init__(self) -> None:
@@ -32,5 +33,5 @@ class TableConfig(NetworkConfig):
 def settle(config: TableConfig, *, series: int) -> TableConfig:
     """The network and its training, settled by the number of series to train on."""
     few = by_size(series, {200: 1.0, 2000: 0.8}, 0.5)
-    own = {"embedding": 64, "dropout": 0.5 * few, "input_dropout": 0.2 * few, "learning_rate": 2e-3, "weight_decay": 0.01}
+    own = {"embedding": 128, "dropout": 0.5 * few, "input_dropout": 0.2 * few, "learning_rate": 2e-3, "weight_decay": 0.01}
     return config.settled({**own, "batch": 16, "most_epochs": 300.0})

@@ -1,4 +1,4 @@
-"""Video: pictures over time in, what happens or a sentence out."""
+"""Video: pictures over time in, what happens, a sentence, or the moments that matter out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unspool.codecs.clips import Clips
+from unspool.codecs.clips import Clip, Clips
 from unspool.codecs.words import WordCodec
 from unspool.errors import DataError
 from unspool.tasks.config import divided
@@ -16,6 +16,7 @@ from unspool.tasks.video_activity import ActivityModel, activity_job
 from unspool.tasks.video_captions import CaptionJob, CaptionModel
 from unspool.tasks.video_config import VideoConfig, settle
 from unspool.tasks.video_frames import Store, smallest
+from unspool.tasks.video_summaries import SummaryJob, SummaryModel, scored
 from unspool.training import ModelFolder, Options, Progress
 
 __all__ = ["Video"]
@@ -25,7 +26,7 @@ FEW = 2000  # captions, of which even rare words count
 
 
 class Video(Task):
-    """Activities and captions of videos."""
+    """Activities, captions and summaries of videos."""
 
     name = "video"
     Config = VideoConfig
@@ -34,7 +35,8 @@ class Video(Task):
         return config.options
 
     def load(self, folder: ModelFolder, stored: dict[str, Any], device: str = "auto") -> Trained:
-        return (CaptionModel if "words" in stored["codec"] else ActivityModel)(folder, stored, device)
+        kind = CaptionModel if "words" in stored["codec"] else SummaryModel if "summaries" in stored["codec"] else ActivityModel
+        return kind(folder, stored, device)
 
     def prepare(
         self,
@@ -47,18 +49,22 @@ class Video(Task):
         stored: Mapping[str, Any] | None = None,
         init: Trained | None = None,
     ) -> Prepared:
-        found = Clips(data)
-        captions = any(clip.caption for clip in found.items)
-        clips = [clip for clip in found.items if (clip.caption if captions else clip.label)]
+        found = Clips(data).items
+        kind = next((kind for kind in ("scores", "caption") if any(getattr(clip, kind) for clip in found)), "label")
+        clips = [clip for clip in found if getattr(clip, kind)]
         if len(clips) < LEAST:
-            raise DataError(f"there are only {len(clips)} clips with a label or caption; training needs at least {LEAST}")
+            raise DataError(f"there are only {len(clips)} clips with a {kind}; training needs at least {LEAST}")
         if valid:
-            parts = clips, [clip for clip in Clips(valid).items if (clip.caption if captions else clip.label)]
+            parts = clips, [clip for clip in Clips(valid).items if getattr(clip, kind)]
             how = "the validation clips given"
         else:
-            groups, labels = [clip.group for clip in clips], ["" if captions else clip.label for clip in clips]
+            groups = [clip.group or (str(clip.path) if kind == "scores" else "") for clip in clips]
+            labels = [clip.label if kind == "label" else "" for clip in clips]
             *parts, how = divided(clips, groups, labels, config.valid_share, config.seed, "clips")
-        config = settle(config, config.side or smallest(clips, config.rate), captions=captions)
+        if kind == "scores":
+            return _summaries(data, parts, settle(config, 64, kind), how, init, progress)
+        captions = kind == "caption"
+        config = settle(config, config.side or smallest(clips, config.rate), kind)
         train, held = (
             Store(part, config.rate, config.side, scratch, name) for part, name in zip(parts, ("train", "held"), strict=True)
         )
@@ -89,7 +95,7 @@ class Video(Task):
         return Prepared(job, config, kept, facts, {})
 
     def demonstration(self, scratch: Path) -> Demonstration:
-        from unspool.tasks.video_shapes import write_captions, write_motions
+        from unspool.tasks.video_shapes import write_captions, write_films, write_motions
 
         train, test = (
             write_motions(scratch / f"motions-{part}", n, seed) for part, n, seed in (("train", 300, 1), ("test", 100, 2))
@@ -102,22 +108,44 @@ class Video(Task):
         sentence = "Captions of two such motions, one after the other."
         alone = Demonstration([train], [test], {"budget": "8s", "single": True}, single, name="single")
         captions = Demonstration([said[0]], [said[1]], {"budget": "30s"}, sentence, name="captions")
-        return Demonstration([train], [test], {"budget": "22s"}, about, (alone, captions))
+        films = [write_films(scratch / f"films-{part}", n, seed) for part, n, seed in (("train", 30, 5), ("test", 8, 6))]
+        matter = "Films in which shapes come through, and three people to whom those that are red matter: what a summary should show."
+        summaries = Demonstration([films[0]], [films[1]], {"budget": "8s"}, matter, name="summaries")
+        return Demonstration([train], [test], {"budget": "22s"}, about, (alone, captions, summaries))
 
     def card(self, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         config, data = stored["config"], stored["data"]
         score = next((f"{v:.3f}" for k, v in metrics.items() if k.startswith("validation")), "none")
         name, worth = next(iter(metrics["baselines"].items()))
-        what = (
-            "says what a clip shows" if "words" in stored["codec"] else f"tells {len(stored['codec']['classes'])} activities apart"
-        )
+        pictures = f"a convolution over pictures of {config['side']} x {config['side']} pixels, {config['rate']:g} a second"
+        if "words" in stored["codec"]:
+            what = f"says what a clip shows: {pictures}"
+        elif "summaries" in stored["codec"]:
+            what = "says how much each moment matters: brightness, colours and edges, 10 times a second"
+        else:
+            what = f"tells {len(stored['codec']['classes'])} activities apart: {pictures}"
         return f"""# A model of videos
 
-It {what}: a convolution over pictures of {config["side"]} x {config["side"]} pixels, {config["rate"]:g} a second, and a
-{config["cell"].upper()} of {config["layers"]} x {config["hidden"]}, made with unspool {stored["versions"]["unspool"]}. It has
-learned from {data["clips"]:,} clips of {", ".join(f"`{f}`" for f in data["files"])}; validation on {data["split"]}:
+It {what}, and a
+{config["cell"].upper()} of {config["layers"]} x {config["hidden"]}, made with unspool {stored["versions"]["unspool"]}. It has learned from {data["clips"]:,} clips of {", ".join(f"`{f}`" for f in data["files"])}; validation on {data["split"]}:
 {score} {data["unit"]} ({name} {worth:.3f}).
 
     unspool predict MODEL CLIP.mp4
     unspool evaluate MODEL FOLDER
 """
+
+
+def _summaries(
+    data: Sequence[str | Path], parts: Sequence[Sequence[Clip]], config: VideoConfig, how: str, init: Trained | None, progress: Progress
+) -> Prepared:
+    train, held = (scored(part) for part in parts)
+    job = SummaryJob(config, train, held)
+    if isinstance(init, SummaryModel):
+        init.transfer(job.model)
+    progress.say(
+        f"read {len(train) + len(held):,} videos that people scored, {sum(len(v.looks) * v.step for v in train):,.0f} s to train on; "
+        f"validation on {how}\n{config.cell} {config.layers}x{config.hidden}"
+    )
+    facts = {"files": [str(p) for p in data], "split": how, "unit": job.unit, "clips": len(train)}
+    known = {"mean": job.scale.mean, "deviation": job.scale.deviation, "change": job.scale.change}
+    return Prepared(job, config, {"summaries": True}, facts, known)

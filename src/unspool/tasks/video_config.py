@@ -14,7 +14,7 @@ __all__ = ["VideoConfig", "settle"]
 class VideoConfig(NetworkConfig):
     """How clips are read, what the network is, and how it is trained. "auto", 0 and None are settled by the data."""
 
-    cell: str = "gru"
+    cell: str = "auto"  # gru; lstm for summaries, as published
     hidden: int = 128
     rate: float = 10.0  # frames a second that are looked at; folders of pictures and arrays have as many
     side: int = 0  # pixels of a picture: 64, or as many as the clips have
@@ -31,8 +31,9 @@ class VideoConfig(NetworkConfig):
             raise ConfigError(f"side must lie between 16 and 256 pixels, not {self.side}")
 
 
-def settle(config: VideoConfig, side: int, *, captions: bool = False) -> VideoConfig:
-    """The network and its training; pictures are no larger than `side`."""
+def settle(config: VideoConfig, side: int, kind: str = "label") -> VideoConfig:
+    """The network and its training, for clips with a label, caption or scores; pictures are no larger than `side`."""
     side = max(16, min(64, side // 16 * 16))
     own = {"embedding": 128, "dropout": 0.3, "input_dropout": 0.1, "learning_rate": 1e-3, "weight_decay": 0.01, "batch": 16}
-    return config.settled({**own, "side": side, "layers": 1 if captions else 2, "most_epochs": 300.0})
+    own |= {"cell": "lstm" if kind == "scores" else "gru", "side": side, "layers": 2 if kind == "label" else 1}
+    return config.settled({**own, "most_epochs": 300.0})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["COLOURS", "MOTIONS", "SHAPES", "clip", "combinations", "write_captions", "write_motions"]
+__all__ = ["COLOURS", "MOTIONS", "SHAPES", "clip", "combinations", "film", "write_captions", "write_films", "write_motions"]
 
 SHAPES = ("square", "circle", "triangle")
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 80, 230), "yellow": (225, 205, 40)}
@@ -101,6 +101,44 @@ def write_captions(folder: Path, count: int, seed: int, *, held: bool = False) -
             said.append(f"a {colour} {shape} {motion}")
         np.save(folder / f"{number}.npy", np.concatenate(parts))
         rows.append((f"{number}.npy", ", then ".join(said)))
-    with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
+    return _table(folder / "captions.csv", rows)
+
+
+def film(rng: np.random.Generator, seconds: int, events: int) -> tuple[np.ndarray, list[tuple[int, int, str]]]:
+    """Ten pictures a second (N, S, S, 3) of one place where nothing happens but noise, and in each of so many stretches for 2 to 4 s
+    a shape comes through; (start, stop, colour) of each, in frames."""
+    count = 10 * seconds
+    ground = np.repeat(np.repeat(rng.uniform(60, 150, (4, 4)), SIDE // 4, 0), SIDE // 4, 1)[:, :, None].repeat(3, 2)
+    pictures = (ground + rng.normal(0, 12, (count, *ground.shape))).clip(0, 255).astype(np.uint8)
+    places = []
+    for number in range(events):
+        length, room = int(rng.integers(20, 41)), count // events
+        at = room * number + int(rng.integers(0, room - 40))
+        shape, colour, motion = str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS))), str(rng.choice(list(MOTIONS)))
+        pictures[at : at + length] = clip(shape, colour, motion, rng, background=ground, frames=length)
+        places.append((at, at + length, colour))
+    return pictures, places
+
+
+def write_films(folder: Path, count: int, seed: int, *, seconds: int = 40, people: int = 3) -> Path:
+    """Films as arrays, and a table of how much each half second matters to some people: a shape a little, a red one much; each
+    starts and stops a little earlier or later, and with a scale of their own."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[Iterable[str]] = [("path", "scores")]
+    for number in range(count):
+        pictures, places = film(rng, seconds, seconds // 7)
+        np.save(folder / f"{number}.npy", pictures)
+        for _ in range(people):
+            scores = rng.normal(1, 0.2, 2 * seconds)
+            for start, stop, colour in places:
+                low, high = (round(t / 5 + rng.uniform(-1, 1)) for t in (start, stop))
+                scores[max(0, low) : high] += (3 if colour == "red" else 0.5) * rng.uniform(0.7, 1.3)
+            rows.append((f"{number}.npy", ", ".join(f"{s:.2f}" for s in scores)))
+    return _table(folder / "scores.csv", rows)
+
+
+def _table(path: Path, rows: Iterable[Iterable[str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
-    return folder / "captions.csv"
+    return path

@@ -34,7 +34,11 @@ class Feed(Protocol):
 
 
 class Job(Protocol):
-    """What a task gives the loop."""
+    """What a task gives the loop.
+
+    It may also have `slack`, the standard error of what it last validated: of weights that validate equally well to that, the
+    later are kept. With few examples the least of twenty validations is chance.
+    """
 
     @property
     def model(self) -> nn.Module: ...
@@ -68,6 +72,7 @@ class _Place:
     seen: int = 0
     validations: int = 0
     best: float = math.inf
+    kept: float = math.inf  # the loss of the weights that are kept
     best_step: int = 0
     since_best: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -199,8 +204,8 @@ class _Run:
             sample = self.job.sample()
         if not math.isfinite(valid):
             raise TrainingError(self._burst(valid))
-        if valid < place.best:
-            place.best, place.best_step, place.since_best = valid, place.step, 0
+        if valid < place.best + getattr(self.job, "slack", 0.0):
+            place.best, place.kept, place.best_step, place.since_best = min(place.best, valid), valid, place.step, 0
             self.folder.save_tensors("model", weights(self.job.model), {"step": place.step, self.job.unit: valid})
         else:
             place.since_best += 1
@@ -239,7 +244,7 @@ class _Run:
             self._checkpoint()
         elif place.best is math.inf:
             self._validate()
-        return Outcome(ended, place.best, place.step, place.seen / self.job.feed.symbols, place.elapsed, place.seen, place.history)
+        return Outcome(ended, place.kept, place.step, place.seen / self.job.feed.symbols, place.elapsed, place.seen, place.history)
 
     def _checkpoint(self) -> None:
         tensors = {f"model.{k}": v for k, v in weights(self.job.model).items()}

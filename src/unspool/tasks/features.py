@@ -49,7 +49,7 @@ class Scale:
 
 def points(values: np.ndarray, coordinates: int) -> np.ndarray:
     """The coordinates of J points (T, J k) as a figure: the points about their middle in units of the figure's size, their
-    distances from each other (Yang et al. 2019), and how they move over one step and over two."""
+    distances from each other (Yang et al. 2019), and how they move over one step, two and four, and in the figure over one."""
     joints = filled(values).reshape(len(values), -1, coordinates)
     middle = joints.mean(1, keepdims=True)
     size = float(np.sqrt(np.square(joints - middle).sum(2)).mean()) + 1e-6
@@ -58,15 +58,18 @@ def points(values: np.ndarray, coordinates: int) -> np.ndarray:
     if joints.shape[1] <= MOST_DISTANCES:
         upper = np.triu_indices(joints.shape[1], 1)
         parts.append(np.sqrt(np.square(own[:, upper[0]] - own[:, upper[1]]).sum(2))[:, :, None])
-    for step in (1, 2):
-        moved = place - np.concatenate([place[:1]] * step + [place[:-step]])[: len(place)]
-        parts.append(5 * moved)
+    parts += [5 * step**-0.5 * _moved(place, step) for step in (1, 2, 4)]
+    parts.append(5 * _moved(own, 1))
     return np.concatenate([part.reshape(len(values), -1) for part in parts], 1).clip(-10, 10).astype(np.float32)
 
 
-def varied(values: np.ndarray, rng: np.random.Generator, coordinates: int = 0) -> np.ndarray:
-    """A series as it might also have been, for training: slower or faster, a part of it, a little noisy; a figure turned and
-    mirrored."""
+def _moved(place: np.ndarray, steps: int) -> np.ndarray:
+    return place - np.concatenate([place[:1]] * steps + [place[:-steps]])[: len(place)]
+
+
+def varied(values: np.ndarray, rng: np.random.Generator, coordinates: int = 0, mirror: bool = False) -> np.ndarray:
+    """A series as it might also have been, for training: slower or faster, a part of it, a little noisy; a figure turned, wider or
+    slanted, of other proportions, with `mirror` mirrored."""
     values = filled(values)
     length = max(2, int(len(values) * rng.uniform(0.75, 1.0)))
     start = int(rng.integers(0, len(values) - length + 1))
@@ -84,9 +87,12 @@ def varied(values: np.ndarray, rng: np.random.Generator, coordinates: int = 0) -
     angle = rng.uniform(-0.2, 0.2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
     joints[..., :2] = joints[..., :2] @ turn
-    if rng.random() < 0.5:
+    joints *= np.exp(rng.uniform(-0.15, 0.15, coordinates)).astype(np.float32)
+    joints[..., 0] += rng.uniform(-0.15, 0.15) * joints[..., 1]
+    if mirror and rng.random() < 0.5:
         joints[..., 0] *= -1
-    joints += rng.standard_normal(joints.shape).astype(np.float32) * 0.01 * np.abs(joints).mean()
+    for shape, share in ((joints.shape[1:], 0.03), (joints.shape, 0.01)):  # the figure's own proportions, and noise
+        joints += rng.standard_normal(shape).astype(np.float32) * share * np.abs(joints).mean()
     return (joints + middle).reshape(len(part), -1)
 
 
