@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from unspool.cli import demo, evaluate, generate, info, predict, score, summarize, train
+from unspool.cli import demo, evaluate, generate, info, inspect, predict, score, summarize, train
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Recurrent sequence models for the machine you own."
@@ -18,6 +18,7 @@ app.command("generate")(generate.generate)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
 app.command("summarize")(summarize.summarize)
+app.command("inspect")(inspect.inspect)
 app.command("info")(info.info)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unspool.sequences import Sequences
 
-__all__ = ["integrated_gradients", "leave_one_out"]
+__all__ = ["gradient_times_input", "integrated_gradients", "leave_one_out", "steps_left_out"]
 
 
 @torch.no_grad()
@@ -47,3 +47,23 @@ def integrated_gradients(answer: Callable[[Tensor], Tensor], x: Tensor, steps: i
             (gradient,) = torch.autograd.grad(answer(points).sum(), points)
         total += gradient.sum(0)
     return (total / steps * x).sum(1)
+
+
+def gradient_times_input(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The first-order share (T,) of each step of x (T, D) in the answer (Simonyan et al. 2013). `answer` maps (B, T, D) to (B,)."""
+    point = x[None].clone().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(answer(point).sum(), point)
+    return (gradient[0] * x).sum(1)
+
+
+@torch.no_grad()
+def steps_left_out(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """By how much each step of x (T, D) raises the answer: that with all of them less that without; 0 for a single one."""
+    T = len(x)
+    if T < 2:
+        return x.new_zeros(T)
+    kept = ~torch.eye(T, dtype=torch.bool, device=x.device)
+    most = max(1, 32_768 // T)
+    rest = torch.cat([answer(torch.stack([x[row] for row in rows])) for rows in kept.split(most)])
+    return answer(x[None]) - rest

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from unspool.engines import reference
+from unspool.engines import State, reference
+from unspool.errors import ConfigError
 from unspool.insight.unrolled import unroll
 from unspool.layers import Recurrent
 
@@ -30,15 +31,17 @@ class ThroughTime(NamedTuple):
 
 
 def through_time(
-    stack: Recurrent, x: Tensor, losses: Callable[[Tensor], Tensor], steps: Sequence[int] | None = None
+    stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], Tensor], steps: Sequence[int] | None = None
 ) -> ThroughTime:
     """||dL<t>/ds<t-k>|| of each layer and state, exactly: a vector-Jacobian product of each loss, through all later steps and layers.
 
-    `losses` maps outputs (1, T, H) to the loss of each step (T,), or to one loss (1,) of the last step. `steps` are the t looked at:
-    the last, if not said otherwise. A backward layer is asked for the states after t, which reach L<t> against time.
+    `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), or to one loss (1,). `steps`
+    are the t looked at: the last, if not said otherwise, as for a single loss. A backward layer is asked for the states after t, which reach L<t> against time.
     """
     y, states = unroll(stack, x)
-    loss = losses(y)
+    ends = [0 if stack.bidirectional and i % 2 else -1 for i in range(len(states))]
+    state = tuple(torch.stack([own[name][end] for own, end in zip(states, ends, strict=True)]) for name in stack.cell.state)
+    loss = losses(y, state)
     last = x.shape[1] - 1
     steps = [last] if steps is None or len(loss) == 1 else list(steps)
     names = [
@@ -82,6 +85,8 @@ def half_life(norms: Sequence[float]) -> float:
 
 def jacobian_norms(stack: Recurrent, x: Tensor, layer: int = 0) -> list[float]:
     """||ds<T>/ds<T-k>|| (Frobenius) of a layer's whole state by distance k, exactly; time and memory O(T H^2): for small models."""
+    if stack.bidirectional:
+        raise ConfigError("the Jacobian through time is of a layer that reads in one direction")
     own = stack.stack[layer]
     weights = own.weights()  # type: ignore[operator]
     with torch.no_grad():

@@ -26,13 +26,18 @@ class Unrolled(NamedTuple):
     states: list[dict[str, list[Tensor]]]
 
 
-def unroll(stack: Recurrent, x: Tensor) -> Unrolled:
-    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation."""
+def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None) -> Unrolled:
+    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation. `mute`: a layer, a state and the unit
+    of it that is held at 0."""
     states: list[dict[str, list[Tensor]]] = []
     directions = 2 if stack.bidirectional else 1
+    kept = x.new_ones(len(stack.cell.state), stack.hidden_size)
+    if mute:
+        kept[stack.cell.state.index(mute[1]), mute[2]] = 0
     for depth in range(stack.layers):
         ys = []
         for layer in stack.stack[depth * directions : (depth + 1) * directions]:
+            muted = mute is not None and mute[0] == len(states)
             weights = layer.weights()  # type: ignore[operator]
             products = torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b
             state = tuple(x.new_zeros(len(x), stack.hidden_size) for _ in stack.cell.state)
@@ -40,6 +45,8 @@ def unroll(stack: Recurrent, x: Tensor) -> Unrolled:
             found: list[tuple[Tensor, ...]] = [()] * x.shape[1]
             for t in reversed(places) if layer.reverse else places:
                 state, _ = reference.advance(stack.cell, weights, products[t], state)
+                if muted:
+                    state = tuple(s * k for s, k in zip(state, kept, strict=True))
                 found[t] = state
             ys.append(torch.stack([state[0] for state in found], 1))
             states.append({name: [state[i] for state in found] for i, name in enumerate(stack.cell.state)})

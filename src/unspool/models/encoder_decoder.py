@@ -54,11 +54,14 @@ class EncoderDecoder(nn.Module):
     def encode(self, batch: Sequences) -> Memory:
         """Reads the input."""
         x = variational_dropout(self.source(batch.values), self.input_dropout, self.training)
-        outputs, state = self.encoder(x, batch.lengths)
+        return self.remember(*self.encoder(x, batch.lengths), batch.lengths)
+
+    def remember(self, outputs: Tensor, state: State, lengths: Tensor) -> Memory:
+        """What the encoder gave, its outputs (B, S, H) and last states, as the decoder looks at it."""
         layers, directions = self.encoder.layers, 2 if self.encoder.bidirectional else 1
         joined = (s.unflatten(0, (layers, directions)).permute(0, 2, 1, 3).flatten(2) for s in state)
         first = tuple(torch.tanh(bridge(s)) for bridge, s in zip(self.bridge, joined, strict=True))
-        return Memory(*self.attention.prepare(outputs), mask(batch.lengths, outputs.shape[1]), first)
+        return Memory(*self.attention.prepare(outputs), mask(lengths, outputs.shape[1]), first)
 
     def forward(self, memory: Memory, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""

@@ -47,9 +47,10 @@ class ManyToOne(nn.Module):
         """One vector (B, H) a sequence of embedded steps x (B, T, D)."""
         x = variational_dropout(x, self.input_dropout, self.training)
         y, state = self.stack(x, lengths)
-        return dropout(self._pooled(y, state[0], lengths), self.dropout, self.training)
+        return dropout(self.pooled(y, state[0], lengths), self.dropout, self.training)
 
-    def _pooled(self, y: Tensor, last: Tensor, lengths: Tensor) -> Tensor:
+    def pooled(self, y: Tensor, last: Tensor, lengths: Tensor) -> Tensor:
+        """What the stack gave, outputs (B, T, H) and last states (L, B, H), as one vector (B, H) a sequence."""
         if self.pooling == "last":
             return torch.cat([*last[-2:]], dim=1) if self.stack.bidirectional else last[-1]
         inside = mask(lengths, y.shape[1])[:, :, None]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unspool.engines import native
 from unspool.errors import DataError
+from unspool.insight.opened import Opened, judged
 from unspool.models import ManyToOne
 from unspool.scoring.rating import report
 from unspool.sequences import Sequences, batches_by_length
@@ -147,6 +148,12 @@ class ClassModel(Trained):
             batch = Sequences.collate([values[i] for i in rows.tolist()]).to(device)
             found[rows] = self.model.head.log_probs(self.model(batch)).double().exp().cpu().numpy()  # type: ignore[operator]
         return found
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """The first sequence of a file: what its steps did to its class."""
+        values = torch.from_numpy(self.examples_of([item], False)[0].values[:most])
+        symbols = [str(step) for step in range(len(values))]
+        return judged(self.model, values.to(next(self.model.parameters()).device), symbols, self.classes)
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Accuracy and more, beside the majority and the task's other baselines."""

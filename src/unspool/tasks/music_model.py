@@ -16,9 +16,10 @@ from unspool.codecs import midi
 from unspool.codecs.events import EventCodec
 from unspool.codecs.midi import MidiFiles, Notes
 from unspool.codecs.notebook import NotebookCodec
-from unspool.codecs.rolls import KEYS, RollCodec
+from unspool.codecs.rolls import KEYS, LOWEST, RollCodec
 from unspool.decoding.sampling import Sampling
 from unspool.errors import ConfigError, DataError
+from unspool.insight.opened import Opened, predicted
 from unspool.layers import Embedding, Keys
 from unspool.models import NADE, Bernoulli, Categorical, OneToMany
 from unspool.scoring.baselines import Baselines
@@ -146,6 +147,17 @@ class MusicModel(Trained):
                 "data": float(np.mean([self.stuck(values) for values in data])),
             },
         }
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A MIDI file: what is predicted of each event (symbol, step), and what made the last one likely."""
+        if not Path(item).is_file():
+            raise DataError(f"there is no file {item}; a model of music is inspected with a MIDI file")
+        values = torch.from_numpy(self._encoded(item)[:most])
+        if values.ndim == 1:
+            symbols = [self.codec.vocabulary.symbols[i] for i in values.tolist()]  # type: ignore[union-attr]
+        else:
+            symbols = [" ".join(str(LOWEST + k) for k in np.flatnonzero(row)) or "-" for row in values.numpy()]
+        return predicted(self.model, values.to(next(self.model.parameters()).device), symbols)
 
     def score(self, paths: Sequence[str | Path]) -> list[dict[str, float]]:
         """For each MIDI file its log-probability in nats, and that divided by its events (symbols, steps)."""

@@ -18,6 +18,7 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec
 from unspool.errors import DataError
 from unspool.insight import integrated_gradients, leave_one_out
+from unspool.insight.opened import Opened, judged
 from unspool.layers import Embedding
 from unspool.models import Categorical, ManyToOne, Ordinal
 from unspool.scoring.rating import decided, report
@@ -160,6 +161,13 @@ class SentimentModel(Trained):
         shares = integrated_gradients(log_prob, self.model.embed(ids[None])[0].detach())
         values = ((name, float(a), float(shares[g].sum())) for (name, g), a in zip(groups, out, strict=True))
         return [{"word": name, "left out": round(a, 4), "integrated gradients": round(b, 4)} for name, a, b in values]
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A text: what its parts did to its rating."""
+        text = str(item) if not Path(item).is_file() else next(self._texts(Path(item)))
+        ids = torch.from_numpy(filled(self.codec.encode(text)[:most])).to(self.device)
+        symbols = [self.codec.decode([i]) for i in ids.tolist()]
+        return judged(self.model, ids, symbols, self.classes, self.temperature)
 
     def _groups(self, text: str, ids: list[int]) -> list[tuple[str, list[int]]]:
         """The words of a text, and which of its symbols each is made of."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unspool.errors import ConfigError, UnspoolError, did_you_mean
+from unspool.insight.opened import Opened
 from unspool.training import ModelFolder, Options, Progress
 from unspool.training.loop import Job
 
@@ -90,6 +91,10 @@ class Trained(ABC):
     @abstractmethod
     def examples(self, seed: int = 0) -> str:
         """A few answers to look at, and the commands that give more."""
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """What `unspool inspect` looks at: one input, of at most so many steps, and what the model makes of it."""
+        raise self._refuse("inspect")
 
     def generate(self, *arguments: Any, **options: Any) -> Any:
         raise self._refuse("generate")

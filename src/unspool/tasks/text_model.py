@@ -18,6 +18,7 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.textfiles import TextFiles
 from unspool.decoding.sampling import Sampling, generate
 from unspool.errors import ConfigError, DataError, ModelError
+from unspool.insight.opened import Opened, predicted
 from unspool.models import OneToMany, language_model
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import Copy, longest_copies
@@ -135,6 +136,15 @@ class TextModel(Trained):
     @property
     def device(self) -> torch.device:
         return self.model.head.out.weight.device
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A text, or the beginning of a file: what is predicted of each symbol, and what made the last one likely."""
+        text = str(item) if not Path(item).is_file() else "\n".join(TextFiles([item], column=self.config.column, lines=False))
+        ids = self.codec.encode(text)[:most]
+        if len(ids) < 2:
+            raise DataError(f"{str(item)[:80]!r} has fewer than two symbols; there is nothing to see in it")
+        symbols = [self.codec.decode([i]) for i in ids.tolist()]
+        return predicted(self.model, torch.from_numpy(ids).to(self.device), symbols)
 
     @torch.inference_mode()
     def score(self, texts: Sequence[str]) -> list[dict[str, float]]:

@@ -18,6 +18,7 @@ from unspool.codecs.text import TextCodec
 from unspool.codecs.words import WordCodec, joined
 from unspool.decoding.beam import Hypothesis, beam_search
 from unspool.errors import ConfigError, DataError
+from unspool.insight.opened import END, Opened, translated
 from unspool.layers import Embedding
 from unspool.models import Categorical, EncoderDecoder
 from unspool.scoring.bleu import translation_scores
@@ -216,6 +217,17 @@ class TranslationModel(Trained):
             texts = [codec.decode(hypothesis.ids[: n + 1]) for n in range(len(hypothesis.ids))]
             texts = [*(text.rstrip("\ufffd") for text in texts[:-1]), *texts[-1:]]  # a character may be cut in the middle
         return [text[len(before) :] for before, text in zip(["", *texts], texts, strict=False)]
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A text, or the first line of a file: what its parts did to its translation."""
+        text = str(item) if not Path(item).is_file() else next(iter(plain_lines(Path(item))), "")
+        ids = self.codecs.source.encode(text)[:most]
+        if not len(ids):
+            raise DataError(f"there is nothing to translate in {str(item)[:80]!r}")
+        found = self._search([ids], 5, 0)
+        answer = self._answer(text, found[0], 1, {})
+        read, written = answer.read[: len(ids)], [*answer.written, END]
+        return translated(self.model, torch.from_numpy(ids).to(self.device), read, [*found[0][0].ids, Vocabulary.end], written, answer.text)
 
     def examples(self, seed: int = 0) -> str:
         shown = "\n".join(f"{t.source}\n-> {_shown(t)}" for t in self.predict(self.stored["data"]["examples"]))

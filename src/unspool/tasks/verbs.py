@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
+import inspect as introspection
+import json
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,9 @@ from unspool.tasks import find
 from unspool.tasks.task import Prepared, Task, Trained, as_json, configure
 from unspool.training import ModelFolder, Outcome, Progress, fit
 
-__all__ = ["deliver", "demo", "facts", "generate", "load", "predict", "train", "versions"]
+__all__ = ["deliver", "demo", "facts", "generate", "inspect", "load", "predict", "train", "versions"]
+
+LONG = 20_000  # steps in which units that follow a rule are looked for
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -86,6 +90,28 @@ def generate(model: Trained, n: int = 0, **options: Any) -> Any:
     return _called(model, "generate", n or model.shown, options)
 
 
+def inspect(model: Trained, item: str | Path, parts: Sequence[str] = (), rules: str | Path | None = None) -> dict[str, Any]:
+    """What can be seen inside a model of one input, by part; see `insight.report`. `rules` is a .json of what units may follow."""
+    from unspool.insight.report import PARTS, inspect
+
+    chosen = _rules(Path(rules)) if rules else None
+    wanted = not parts or "units" in parts
+    long = model.opened(item, LONG) if wanted else None
+    rest = [part for part in parts if part != "units"] or (PARTS if not parts else [])
+    opened = model.opened(item) if rest or long is None else long
+    return inspect(opened, parts, long=long, rules=chosen)
+
+
+def _rules(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        for rule in found.values():
+            re.compile(rule)
+    except (OSError, ValueError, AttributeError, TypeError, re.error) as error:
+        raise ConfigError(f"{path} holds no rules ({error}); it is a .json of regular expressions by name") from error
+    return found
+
+
 def deliver(model: Trained, samples: Any, output: Path | None = None, as_json: bool = False, **beside: Any) -> str:
     """`model.deliver`, with files to be written beside the output; ConfigError for one that its task does not have."""
     return _called(model, "deliver", samples, {"output": output, "as_json": as_json, **beside})
@@ -93,7 +119,7 @@ def deliver(model: Trained, samples: Any, output: Path | None = None, as_json: b
 
 def _called(model: Trained, verb: str, first: Any, options: Mapping[str, Any]) -> Any:
     call = getattr(model, verb)
-    known = list(inspect.signature(call).parameters.values())
+    known = list(introspection.signature(call).parameters.values())
     for name in options:
         if not any(p.name == name or p.kind is p.VAR_KEYWORD for p in known):
             names = ", ".join(p.name for p in known[1:]) or "none"

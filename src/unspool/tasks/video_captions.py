@@ -18,6 +18,7 @@ from unspool.codecs.words import WordCodec
 from unspool.decoding.beam import Hypothesis, beam_search
 from unspool.engines import native
 from unspool.errors import DataError
+from unspool.insight.opened import END, Opened, translated
 from unspool.layers import Embedding
 from unspool.models import Categorical, EncoderDecoder
 from unspool.models.watcher import FrameEncoder
@@ -177,6 +178,16 @@ class CaptionModel(Trained):
             found = _search(self.model, [_thinned(frames, SEEN)], beams)[0][:best]
             ways = [{"text": self.codec.decode(h.ids), "score": h.score, "log-probability": h.log_probability} for h in found]
             yield Caption(clip.place, ways[0]["text"], found[0].log_probability, ways)
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A clip: what its frames did to its caption."""
+        clip = Clips([item]).items[0]
+        frames = np.stack([frame.picture for frame in watched(clip.path, self.config.rate, self.config.side)])[:most]
+        found = _search(self.model, [frames], 5)[0][0]
+        values = torch.from_numpy(frames).to(next(self.model.parameters()).device)
+        words = [self.codec.decode([i]) for i in found.ids]
+        times = [f"{n / self.config.rate:.1f}" for n in range(len(frames))]
+        return translated(self.model, values, times, [*found.ids, Vocabulary.end], [*words, END], self.codec.decode(found.ids))
 
     def examples(self, seed: int = 0) -> str:
         return f"\nNext:\n  unspool predict {self.folder.path} CLIP.mp4\n  unspool summarize CLIP.mp4 -o SUMMARY.mp4"

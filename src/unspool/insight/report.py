@@ -1,0 +1,203 @@
+"""What can be seen inside a model, of one input: as facts, and as a page that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unspool.errors import ConfigError, DataError, did_you_mean, extra
+from unspool.insight.gradients import through_time
+from unspool.insight.opened import Opened
+from unspool.insight.units import RULES, Follower, followers, labels
+from unspool.insight.unrolled import gates, unroll
+
+__all__ = ["PARTS", "inspect", "write_report"]
+
+PARTS = ("gradient", "gates", "units", "attribution", "attention", "surprise")
+LOOKED_AT = 8  # steps whose losses are followed back through time
+SHOWN = 24  # units of a layer whose values are shown
+ABLATED = 3  # units whose loss without them is measured
+WORTH = 0.2  # |r| from which a unit is said to follow a rule
+
+
+def inspect(opened: Opened, parts: Sequence[str] = (), *, long: Opened | None = None, rules: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Facts by part: those asked for, else all that this model and input have. Units are looked for in the `long` input, by `rules`
+    (regular expressions by name) or the built-in ones. ConfigError for a part that does not exist, or is not there."""
+    for part in parts:
+        if part not in PARTS:
+            raise ConfigError(f"there is no part {part!r} to inspect{did_you_mean(part, PARTS)}; the parts are {', '.join(PARTS)}")
+    found: dict[str, Any] = {"input": list(opened.symbols), "answer": opened.said, **({"classes": opened.facts} if opened.facts else {})}
+    for part in parts or PARTS:
+        value = _MAKERS[part](opened) if part != "units" else _units(long, rules) if long else None
+        if value is None and parts:
+            raise ConfigError(f"this model has no {part!r} to inspect, or the input is too short for it")
+        if value is not None:
+            found[part] = value
+    return found
+
+
+def _gradient(opened: Opened) -> dict[str, Any] | None:
+    T = opened.x.shape[1]
+    if T < 3:
+        return None
+    steps = sorted({round(T - 1 - i * T / (2 * LOOKED_AT)) for i in range(LOOKED_AT)})  # of the later half
+    return through_time(opened.stack, opened.x, opened.losses, steps).to_json()
+
+
+def _gates(opened: Opened) -> dict[str, Any]:
+    """The units that vary most, of each layer."""
+    shown: dict[str, Any] = {}
+    for layer, own in enumerate(gates(opened.stack, opened.x)):
+        spread = own[opened.stack.cell.state[-1]][0].std(0) if opened.x.shape[1] > 1 else own[opened.stack.cell.state[-1]][0, 0].abs()
+        chosen = spread.argsort(descending=True)[:SHOWN].tolist()
+        values = {name: v[0, :, chosen].T for name, v in own.items()}
+        shown[f"layer {layer + 1}"] = {"units": chosen} | {
+            name: [[float(f"{x:.3g}") for x in row] for row in v.tolist()] for name, v in values.items()
+        }
+    return shown
+
+
+def _units(long: Opened, rules: Mapping[str, str] | None) -> list[dict[str, Any]] | None:
+    if not long.scored or long.x.shape[1] < 100:
+        return None
+    text = "".join(long.symbols)
+    ends = torch.tensor([len(s) for s in long.symbols]).cumsum(0)
+
+    def of_symbols(rule: str) -> torch.Tensor:
+        covered = torch.cat([torch.zeros(1), labels(text, rule).cumsum(0)])
+        begins = ends - torch.tensor([len(s) for s in long.symbols])
+        return ((covered[ends] - covered[begins]) > 0).float()
+
+    names = set(long.stack.cell.state)
+    states = [{name: v[0] for name, v in own.items() if name in names} for own in gates(long.stack, long.x)]
+    best = [f for f in followers(states, {name: of_symbols(rule) for name, rule in (rules or RULES).items()}) if abs(f.reported) >= WORTH]
+    whole = _loss(long, None)
+    rows = []
+    for number, f in enumerate(best):
+        row = {"rule": f.rule, "layer": f.layer + 1, "state": f.state, "unit": f.unit, "r, found": round(f.found, 3), "r, other half": round(f.reported, 3)}
+        if number < ABLATED:
+            row["nats a symbol without it"] = round(_loss(long, f) - whole, 5)
+        rows.append(row)
+    return rows
+
+
+@torch.no_grad()
+def _loss(opened: Opened, without: Follower | None) -> float:
+    """The mean loss of the last steps, up to a thousand."""
+    x = opened.x[:, -1000:]
+    mute = (without.layer, without.state, without.unit) if without else None
+    y, _ = unroll(opened.stack, x, mute)
+    whole = torch.zeros(1, opened.x.shape[1], y.shape[2])
+    whole[:, -x.shape[1] :] = y
+    return float(opened.losses(whole, ())[-x.shape[1] :].mean())
+
+
+def _attribution(opened: Opened) -> dict[str, list[float]]:
+    return {way: [float(f"{v:.4g}") for v in values] for way, values in opened.attribution().items()}
+
+
+def _attention(opened: Opened) -> dict[str, Any] | None:
+    if not opened.attention:
+        return None
+    weights = [[round(w, 4) for w in row] for row in opened.attention.weights]
+    return {"read": list(opened.attention.read), "written": list(opened.attention.written), "weights": weights}
+
+
+def _surprise(opened: Opened) -> dict[str, Any] | None:
+    if not opened.scored:
+        return None
+    return {"symbols": list(opened.scored), "nats": [round(v, 4) for v in opened.surprise()]}
+
+
+_MAKERS: dict[str, Callable[[Opened], Any]] = {
+    "gradient": _gradient,
+    "gates": _gates,
+    "attribution": _attribution,
+    "attention": _attention,
+    "surprise": _surprise,
+}
+
+
+def write_report(path: str | Path, title: str, found: Mapping[str, Any]) -> None:
+    """What `inspect` found as .html, one page that asks nothing of the network; .json, or .png, the figures alone."""
+    path = Path(path)
+    try:
+        if path.suffix == ".json":
+            path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        elif path.suffix == ".png":
+            _figure(found, path)
+        elif path.suffix in (".html", ".htm"):
+            page = resources.files("unspool.insight").joinpath("report.html").read_text("utf-8")
+            pictures = "".join(f"<figure>{_svg(part, found)}</figure>" for part in ("gradient", "attention") if part in found)
+            data = json.dumps({"title": title, **found}, ensure_ascii=False).replace("</", "<\\/")
+            for mark, text in {"{{title}}": html.escape(title), "{{figures}}": pictures, "{{data}}": data}.items():
+                page = page.replace(mark, text)
+            path.write_text(page, "utf-8")
+        else:
+            raise ConfigError(f"a report is .html, .json or .png, not {path}")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _svg(part: str, found: Mapping[str, Any]) -> str:
+    figure = extra("matplotlib.figure", "inspect").Figure(figsize=(7, 3.6), layout="constrained")
+    _DRAWN[part](figure.add_subplot(), found[part])
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _figure(found: Mapping[str, Any], path: Path) -> None:
+    parts = [part for part in _DRAWN if part in found]
+    figure = extra("matplotlib.figure", "inspect").Figure(figsize=(9, 3.4 * len(parts)), layout="constrained")
+    for number, part in enumerate(parts):
+        _DRAWN[part](figure.add_subplot(len(parts), 1, number + 1), found[part])
+    figure.savefig(str(path), dpi=110, format="png")
+
+
+def _draw_gradient(axes: Any, gradient: Mapping[str, Any]) -> None:
+    for name, norms in gradient["norm by distance"].items():
+        life = gradient["half-life in steps"][name]
+        axes.plot(norms, label=f"{name}: " + ("does not fall" if life is None else f"halves in {life:.3g} steps"))
+    axes.set(yscale="log", xlabel="steps back", ylabel="norm of the gradient", title="How far back a loss reaches")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_gates(axes: Any, shown: Mapping[str, Any]) -> None:
+    layer, own = next(iter(shown.items()))
+    name = next(key for key in own if key != "units")
+    axes.imshow(own[name], aspect="auto", cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest")
+    axes.set(xlabel="step", ylabel="unit", title=f"{layer}: {name}")
+
+
+def _draw_bars(axes: Any, values: Sequence[float], symbols: Sequence[str], label: str, title: str) -> None:
+    axes.bar(range(len(values)), values, color="#3b6ea8")
+    if len(symbols) <= 60:
+        axes.set_xticks(range(len(symbols)), [s.replace("\n", "\\n").replace("$", r"\$") for s in symbols], fontsize=7, rotation=90 if max(map(len, symbols)) > 2 else 0)
+    axes.set(ylabel=label, title=title)
+
+
+def _draw_attention(axes: Any, attention: Mapping[str, Any]) -> None:
+    axes.imshow(attention["weights"], cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    for ticks, words in ((axes.set_xticks, attention["read"]), (axes.set_yticks, attention["written"])):
+        if len(words) <= 60:
+            ticks(range(len(words)), [w.strip().replace("$", r"\$") for w in words], fontsize=8)
+    axes.tick_params(axis="x", rotation=60)
+    axes.set_title("Where each symbol written was looked for")
+
+
+_DRAWN: dict[str, Callable[[Any, Any], None]] = {
+    "gradient": _draw_gradient,
+    "gates": _draw_gates,
+    "attribution": lambda axes, v: _draw_bars(axes, v["integrated gradients"], [], "nats", "What each step added to the answer"),
+    "attention": _draw_attention,
+    "surprise": lambda axes, v: _draw_bars(axes, v["nats"], v["symbols"], "nats", "Surprise"),
+}
