@@ -36,7 +36,8 @@ def through_time(
     """||dL<t>/ds<t-k>|| of each layer and state, exactly: a vector-Jacobian product of each loss, through all later steps and layers.
 
     `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), or to one loss (1,). `steps`
-    are the t looked at: the last, if not said otherwise, as for a single loss. A backward layer is asked for the states after t, which reach L<t> against time.
+    are the t looked at: the last, if not said otherwise, as for a single loss. A backward layer is asked for the states after t,
+    which reach L<t> against time; for a single loss, for all from its last, that of the first step, on.
     """
     y, states = unroll(stack, x)
     ends = [0 if stack.bidirectional and i % 2 else -1 for i in range(len(states))]
@@ -58,7 +59,7 @@ def through_time(
         for row, (i, name) in enumerate(keys):
             own = found[row * (last + 1) : (row + 1) * (last + 1)]
             back = stack.bidirectional and i % 2 == 1
-            ordered = own[t:] if back else own[: t + 1][::-1]
+            ordered = own[0 if len(loss) == 1 else t :] if back else own[: t + 1][::-1]
             norms = torch.stack([torch.zeros(()) if g is None else g.norm() for g in ordered])
             key = f"{names[i]}, {name}"
             total, count = sums.setdefault(key, torch.zeros(last + 1)), counts.setdefault(key, torch.zeros(last + 1))

@@ -75,14 +75,14 @@ def _units(long: Opened, rules: Mapping[str, str] | None) -> list[dict[str, Any]
         begins = ends - torch.tensor([len(s) for s in long.symbols])
         return ((covered[ends] - covered[begins]) > 0).float()
 
-    names = set(long.stack.cell.state)
+    names = {*long.stack.cell.state, *long.stack.cell.gates} - {"candidate"}
     states = [{name: v[0] for name, v in own.items() if name in names} for own in gates(long.stack, long.x)]
     best = [f for f in followers(states, {name: of_symbols(rule) for name, rule in (rules or RULES).items()}) if abs(f.reported) >= WORTH]
     whole = _loss(long, None)
     rows = []
     for number, f in enumerate(best):
         row = {"rule": f.rule, "layer": f.layer + 1, "state": f.state, "unit": f.unit, "r, found": round(f.found, 3), "r, other half": round(f.reported, 3)}
-        if number < ABLATED:
+        if number < ABLATED and f.state in long.stack.cell.state:
             row["nats a symbol without it"] = round(_loss(long, f) - whole, 5)
         rows.append(row)
     return rows

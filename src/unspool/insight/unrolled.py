@@ -68,7 +68,7 @@ def gates(stack: Recurrent, x: Tensor) -> list[dict[str, Tensor]]:
         for i in range(depth * directions, (depth + 1) * directions):
             ran = stack.stack[i](x, None, tuple(s[i] for s in zero), names)
             ys.append(ran.y)
-            found.append({name: SQUASHED[squash[name]](v) if name in squash else v for name, v in ran.traced.items()})
+            found.append({name: SQUASHED[squash[name]](v) if name in squash else v for name, v in ran.trace.items()})
         y = torch.cat(ys, 2)
         x = x + y if stack.residual and x.shape == y.shape else y
     return found

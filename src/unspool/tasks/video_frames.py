@@ -73,7 +73,8 @@ def middle(frames: np.ndarray) -> np.ndarray:
 
 
 def varied(frames: np.ndarray, rng: np.random.Generator, mirror: bool) -> np.ndarray:
-    """A clip as it might also have been: a part of it, slower or faster, a little nearer and elsewhere, darker or brighter."""
+    """A clip as it might also have been: a part of it, slower or faster, a little nearer and elsewhere, darker or brighter,
+    in other light."""
     length = min(MOST, max(1, round(len(frames) * rng.uniform(0.8, 1.0))))
     start = int(rng.integers(0, len(frames) - length + 1))
     steps = max(1, min(MOST, round(length * np.exp(rng.uniform(-0.2, 0.2)))))
@@ -87,4 +88,5 @@ def varied(frames: np.ndarray, rng: np.random.Generator, mirror: bool) -> np.nda
     if mirror and rng.random() < 0.5:
         places[1] = places[1][::-1]
     part = np.asarray(frames)[at[:, None, None], places[0][:, None], places[1]].astype(np.float32)
-    return ((part - 127.5) * rng.uniform(0.8, 1.2) + 127.5 + rng.uniform(-20, 20)).clip(0, 255).astype(np.uint8)
+    contrast, light = rng.uniform(0.8, 1.2) * rng.uniform(0.85, 1.15, 3), rng.uniform(-20, 20) + rng.uniform(-15, 15, 3)
+    return ((part - 127.5) * contrast.astype(np.float32) + (127.5 + light).astype(np.float32)).clip(0, 255).astype(np.uint8)
