@@ -31,6 +31,9 @@ HEADLINES = (
     "dna/Acinetobacter phages",
     "dna/M. mycoides, code not given",
     "dna/uci_splice",
+    "video/jhmdb_skeletons",
+    "video/jhmdb_skeletons, drawn as 64 x 64 pictures",
+    "rendered captions",
 )
 
 

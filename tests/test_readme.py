@@ -58,6 +58,8 @@ def desk(tmp_path_factory):
     video_shapes.write_captions(folder / "said", 24, 2)
     head, *rows = (folder / "said" / "captions.csv").read_text().splitlines()
     (folder / "captions.csv").write_text("\n".join([head, *(f"said/{row}" for row in rows)]))
+    head, *rows = video_shapes.write_films(folder / "films", 10, 1, seconds=16, people=2).read_text().splitlines()
+    (folder / "scores.csv").write_text("\n".join([head, *(f"films/{row}" for row in rows)]))
     scenes = [video_shapes.clip("circle", colour, "grows", rng, frames=20) for colour in ("red", "blue")]
     write_video(folder / "clip.mp4", iter(np.concatenate(scenes)), 10.0)
     return folder
@@ -76,7 +78,16 @@ def run(arguments, folder):
 def test_the_commands_run(desk):
     ours = [line for line in COMMANDS if line.startswith("unspool ")]
     ours = [line for line in ours if not line.startswith("unspool demo")]  # a minute each; tests/tasks has short ones
-    assert {line.split()[1] for line in ours} == {"train", "generate", "predict", "evaluate", "score", "info", "summarize"}
+    assert {line.split()[1] for line in ours} == {
+        "train",
+        "generate",
+        "predict",
+        "evaluate",
+        "score",
+        "info",
+        "inspect",
+        "summarize",
+    }
     for line in ours:
         run([sys.executable, "-m", *shlex.split(quick(line))], desk)
 

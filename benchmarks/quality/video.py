@@ -285,7 +285,7 @@ ROWS = {
     "signs": (signs, 3),
     "series": (series, 5),
     "hands": (hands, 3),
-    "motions": (motions, 8),
+    "motions": (motions, 4),
     "captions": (captions, 12),
     "shots": (shot_changes, 0),
     "events": (events, 0),

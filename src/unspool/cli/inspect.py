@@ -45,7 +45,9 @@ def shown(found: dict) -> str:  # type: ignore[type-arg]
     for row in found.get("units", [])[:8]:
         without = row.get("nats a symbol without it")
         cost = "" if without is None else f", {without:+.4f} nats a symbol without it"
-        lines.append(f"{row['rule']}: unit {row['unit']} of layer {row['layer']} ({row['state']}), r = {row['r, other half']:+.2f}{cost}")
+        lines.append(
+            f"{row['rule']}: unit {row['unit']} of layer {row['layer']} ({row['state']}), r = {row['r, other half']:+.2f}{cost}"
+        )
     if "attribution" in found:
         symbols, values = found["input"], found["attribution"]["integrated gradients"]
         best = sorted(range(len(values)), key=lambda i: -abs(values[i]))[:8]

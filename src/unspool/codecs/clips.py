@@ -37,7 +37,8 @@ class Clip(NamedTuple):
 
 class Clips:
     """The clips of folders and tables. A table (.csv, .tsv, .jsonl) has a column `path`, from its own folder on, and `label`,
-    `caption` or `scores`, perhaps `group`. In a folder each clip's label is the name of the folder around it. DataError for what is missing."""
+    `caption` or `scores`, perhaps `group`. In a folder each clip's label is the name of the folder around it. DataError for what
+    is missing."""
 
     def __init__(self, paths: Sequence[str | Path]):
         self.skipped: Counter[str] = Counter()

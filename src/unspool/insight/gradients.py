@@ -33,11 +33,12 @@ class ThroughTime(NamedTuple):
 def through_time(
     stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], Tensor], steps: Sequence[int] | None = None
 ) -> ThroughTime:
-    """||dL<t>/ds<t-k>|| of each layer and state, exactly: a vector-Jacobian product of each loss, through all later steps and layers.
+    """||dL<t>/ds<t-k>|| of each layer and state, exactly: a vector-Jacobian product of each loss, through all later steps and
+    layers.
 
-    `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), or to one loss (1,). `steps`
-    are the t looked at: the last, if not said otherwise, as for a single loss. A backward layer is asked for the states after t,
-    which reach L<t> against time; for a single loss, for all from its last, that of the first step, on.
+    `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), or to one loss (1,).
+    `steps` are the t looked at: the last, if not said otherwise, as for a single loss. A backward layer is asked for the states
+    after t, which reach L<t> against time; for a single loss, for all from its last, that of the first step, on.
     """
     y, states = unroll(stack, x)
     ends = [0 if stack.bidirectional and i % 2 else -1 for i in range(len(states))]

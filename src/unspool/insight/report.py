@@ -27,13 +27,19 @@ ABLATED = 3  # units whose loss without them is measured
 WORTH = 0.2  # |r| from which a unit is said to follow a rule
 
 
-def inspect(opened: Opened, parts: Sequence[str] = (), *, long: Opened | None = None, rules: Mapping[str, str] | None = None) -> dict[str, Any]:
+def inspect(
+    opened: Opened, parts: Sequence[str] = (), *, long: Opened | None = None, rules: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Facts by part: those asked for, else all that this model and input have. Units are looked for in the `long` input, by `rules`
     (regular expressions by name) or the built-in ones. ConfigError for a part that does not exist, or is not there."""
     for part in parts:
         if part not in PARTS:
             raise ConfigError(f"there is no part {part!r} to inspect{did_you_mean(part, PARTS)}; the parts are {', '.join(PARTS)}")
-    found: dict[str, Any] = {"input": list(opened.symbols), "answer": opened.said, **({"classes": opened.facts} if opened.facts else {})}
+    found: dict[str, Any] = {
+        "input": list(opened.symbols),
+        "answer": opened.said,
+        **({"classes": opened.facts} if opened.facts else {}),
+    }
     for part in parts or PARTS:
         value = _MAKERS[part](opened) if part != "units" else _units(long, rules) if long else None
         if value is None and parts:
@@ -55,7 +61,9 @@ def _gates(opened: Opened) -> dict[str, Any]:
     """The units that vary most, of each layer."""
     shown: dict[str, Any] = {}
     for layer, own in enumerate(gates(opened.stack, opened.x)):
-        spread = own[opened.stack.cell.state[-1]][0].std(0) if opened.x.shape[1] > 1 else own[opened.stack.cell.state[-1]][0, 0].abs()
+        spread = (
+            own[opened.stack.cell.state[-1]][0].std(0) if opened.x.shape[1] > 1 else own[opened.stack.cell.state[-1]][0, 0].abs()
+        )
         chosen = spread.argsort(descending=True)[:SHOWN].tolist()
         values = {name: v[0, :, chosen].T for name, v in own.items()}
         shown[f"layer {layer + 1}"] = {"units": chosen} | {
@@ -77,11 +85,22 @@ def _units(long: Opened, rules: Mapping[str, str] | None) -> list[dict[str, Any]
 
     names = {*long.stack.cell.state, *long.stack.cell.gates} - {"candidate"}
     states = [{name: v[0] for name, v in own.items() if name in names} for own in gates(long.stack, long.x)]
-    best = [f for f in followers(states, {name: of_symbols(rule) for name, rule in (rules or RULES).items()}) if abs(f.reported) >= WORTH]
+    best = [
+        f
+        for f in followers(states, {name: of_symbols(rule) for name, rule in (rules or RULES).items()})
+        if abs(f.reported) >= WORTH
+    ]
     whole = _loss(long, None)
     rows = []
     for number, f in enumerate(best):
-        row = {"rule": f.rule, "layer": f.layer + 1, "state": f.state, "unit": f.unit, "r, found": round(f.found, 3), "r, other half": round(f.reported, 3)}
+        row = {
+            "rule": f.rule,
+            "layer": f.layer + 1,
+            "state": f.state,
+            "unit": f.unit,
+            "r, found": round(f.found, 3),
+            "r, other half": round(f.reported, 3),
+        }
         if number < ABLATED and f.state in long.stack.cell.state:
             row["nats a symbol without it"] = round(_loss(long, f) - whole, 5)
         rows.append(row)
@@ -181,7 +200,12 @@ def _draw_gates(axes: Any, shown: Mapping[str, Any]) -> None:
 def _draw_bars(axes: Any, values: Sequence[float], symbols: Sequence[str], label: str, title: str) -> None:
     axes.bar(range(len(values)), values, color="#3b6ea8")
     if len(symbols) <= 60:
-        axes.set_xticks(range(len(symbols)), [s.replace("\n", "\\n").replace("$", r"\$") for s in symbols], fontsize=7, rotation=90 if max(map(len, symbols)) > 2 else 0)
+        axes.set_xticks(
+            range(len(symbols)),
+            [s.replace("\n", "\\n").replace("$", r"\$") for s in symbols],
+            fontsize=7,
+            rotation=90 if max(map(len, symbols), default=0) > 2 else 0,
+        )
     axes.set(ylabel=label, title=title)
 
 

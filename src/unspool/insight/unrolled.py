@@ -27,8 +27,8 @@ class Unrolled(NamedTuple):
 
 
 def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None) -> Unrolled:
-    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation. `mute`: a layer, a state and the unit
-    of it that is held at 0."""
+    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation. `mute`: a layer, a state and the
+    unit of it that is held at 0."""
     states: list[dict[str, list[Tensor]]] = []
     directions = 2 if stack.bidirectional else 1
     kept = x.new_ones(len(stack.cell.state), stack.hidden_size)
@@ -75,7 +75,8 @@ def gates(stack: Recurrent, x: Tensor) -> list[dict[str, Tensor]]:
 
 
 def _squashes(stack: Recurrent) -> dict[str, str]:
-    """Which function the equation sends each gate's sum through. A gate that is used in halves, or through none, is left as it is."""
+    """Which function the equation sends each gate's sum through. A gate that is used in halves, or through none, is left as it
+    is."""
     try:
         equation = traced(stack.cell)
     except CellError:  # a product inside the step: its gates are known by convention

@@ -10,10 +10,10 @@ __all__ = ["FrameEncoder"]
 
 
 class FrameEncoder(nn.Module):
-    """Pictures (B, T, S, S, 3) of bytes to vectors (B, T, D): three convolutions, then what they found anywhere (the maximum and mean
-    over the picture) and, in few channels, where. With `changes` they also see how each picture differs from the one before: motion
-    needs no learning. The first has a stride of 4, since large maps are what takes the time. Batch norm (Ioffe and Szegedy 2015), also
-    of the vectors: pictures of one film are so alike that without it training stands still."""
+    """Pictures (B, T, S, S, 3) of bytes to vectors (B, T, D): three convolutions, then what they found anywhere (the maximum and
+    mean over the picture) and, in few channels, where. With `changes` they also see how each picture differs from the one before:
+    motion needs no learning. The first has a stride of 4, since large maps are what takes the time. Batch norm (Ioffe and Szegedy
+    2015), also of the vectors: pictures of one film are so alike that without it training stands still."""
 
     def __init__(self, side: int, size: int, *, places: int = 16, changes: bool = True, drop: float = 0.0):
         super().__init__()

@@ -27,8 +27,8 @@ LONGEST = 0.4  # of the budget that one shot may take
 
 @dataclass(frozen=True)
 class Shot:
-    """From `start` to `end` in seconds; how much it shows that others do not, or matters; and what part of it the summary shows, (0, 0) if
-    none."""
+    """From `start` to `end` in seconds; how much it shows that others do not, or matters; and what part of it the summary shows,
+    (0, 0) if none."""
 
     start: float
     end: float
@@ -86,7 +86,8 @@ def summarize(
 
 
 def looked(path: Path) -> tuple[np.ndarray, float]:
-    """What frames look like (N, D), and the seconds between them; of a long video every second one is forgotten, again and again."""
+    """What frames look like (N, D), and the seconds between them; of a long video every second one is forgotten, again and
+    again."""
     found: list[np.ndarray] = []
     every = 1
     for number, frame in enumerate(Video(path).frames(RATE, (SIDE, SIDE))):
@@ -121,10 +122,7 @@ def chosen(
             low = a + int((total[a + length : b + 1] - total[a : b - length + 1]).argmax())
         parts.append((low, low + length))
     costs = np.array([b - a for a, b in parts])
-    if total is None:
-        scores = coverage(looks, begins, costs)
-    else:
-        scores = np.array([total[high] - total[low] for low, high in parts])
+    scores = coverage(looks, begins, costs) if total is None else np.array([total[high] - total[low] for low, high in parts])
     taken = knapsack(scores, costs, budget)
     return scores, [part if take else (0, 0) for part, take in zip(parts, taken.tolist(), strict=True)]
 

@@ -15,8 +15,8 @@ from unspool.errors import DataError
 from unspool.models import Categorical, ManyToOne
 from unspool.tasks.classes import ClassFeed, ClassJob, ClassModel, Example
 from unspool.tasks.config import divided
-from unspool.tasks.table_config import TableConfig, settle
 from unspool.tasks.features import Scale, points, summary, varied
+from unspool.tasks.table_config import TableConfig, settle
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained, configure
 from unspool.training import ModelFolder, Options, Progress, pick_device
 

@@ -227,7 +227,9 @@ class TranslationModel(Trained):
         found = self._search([ids], 5, 0)
         answer = self._answer(text, found[0], 1, {})
         read, written = answer.read[: len(ids)], [*answer.written, END]
-        return translated(self.model, torch.from_numpy(ids).to(self.device), read, [*found[0][0].ids, Vocabulary.end], written, answer.text)
+        return translated(
+            self.model, torch.from_numpy(ids).to(self.device), read, [*found[0][0].ids, Vocabulary.end], written, answer.text
+        )
 
     def examples(self, seed: int = 0) -> str:
         shown = "\n".join(f"{t.source}\n-> {_shown(t)}" for t in self.predict(self.stored["data"]["examples"]))

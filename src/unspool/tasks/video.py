@@ -109,7 +109,9 @@ class Video(Task):
         alone = Demonstration([train], [test], {"budget": "8s", "single": True}, single, name="single")
         captions = Demonstration([said[0]], [said[1]], {"budget": "30s"}, sentence, name="captions")
         films = [write_films(scratch / f"films-{part}", n, seed) for part, n, seed in (("train", 30, 5), ("test", 8, 6))]
-        matter = "Films in which shapes come through, and three people to whom those that are red matter: what a summary should show."
+        matter = (
+            "Films in which shapes come through, and three people to whom those that are red matter: what a summary should show."
+        )
         summaries = Demonstration([films[0]], [films[1]], {"budget": "8s"}, matter, name="summaries")
         return Demonstration([train], [test], {"budget": "22s"}, about, (alone, captions, summaries))
 
@@ -127,7 +129,8 @@ class Video(Task):
         return f"""# A model of videos
 
 It {what}, and a
-{config["cell"].upper()} of {config["layers"]} x {config["hidden"]}, made with unspool {stored["versions"]["unspool"]}. It has learned from {data["clips"]:,} clips of {", ".join(f"`{f}`" for f in data["files"])}; validation on {data["split"]}:
+{config["cell"].upper()} of {config["layers"]} x {config["hidden"]}, made with unspool {stored["versions"]["unspool"]}. It has
+learned from {data["clips"]:,} clips of {", ".join(f"`{f}`" for f in data["files"])}; validation on {data["split"]}:
 {score} {data["unit"]} ({name} {worth:.3f}).
 
     unspool predict MODEL CLIP.mp4
@@ -136,15 +139,21 @@ It {what}, and a
 
 
 def _summaries(
-    data: Sequence[str | Path], parts: Sequence[Sequence[Clip]], config: VideoConfig, how: str, init: Trained | None, progress: Progress
+    data: Sequence[str | Path],
+    parts: Sequence[Sequence[Clip]],
+    config: VideoConfig,
+    how: str,
+    init: Trained | None,
+    progress: Progress,
 ) -> Prepared:
     train, held = (scored(part) for part in parts)
     job = SummaryJob(config, train, held)
     if isinstance(init, SummaryModel):
         init.transfer(job.model)
+    seconds = sum(len(video.looks) * video.step for video in train)
     progress.say(
-        f"read {len(train) + len(held):,} videos that people scored, {sum(len(v.looks) * v.step for v in train):,.0f} s to train on; "
-        f"validation on {how}\n{config.cell} {config.layers}x{config.hidden}"
+        f"read {len(train) + len(held):,} videos that people scored, {seconds:,.0f} s to train on; validation on {how}\n"
+        f"{config.cell} {config.layers}x{config.hidden}"
     )
     facts = {"files": [str(p) for p in data], "split": how, "unit": job.unit, "clips": len(train)}
     known = {"mean": job.scale.mean, "deviation": job.scale.deviation, "change": job.scale.change}

@@ -35,6 +35,7 @@ from unspool.vocabulary import Vocabulary
 __all__ = ["Caption", "CaptionJob", "CaptionModel"]
 
 LONGEST = 40  # words of a caption
+HIDDEN_WORDS = 0.3  # of those before, in training: what was seen decides, not what is usually said
 SEEN = 256  # frames of a clip; of a longer one fewer a second
 
 
@@ -63,7 +64,8 @@ def _build(config: VideoConfig, words: int, device: torch.device, seed: int) -> 
     head = Categorical(config.hidden, words)
     inputs = config.input_dropout or 0.0
     decoder = config.stack(config.embedding)
-    return EncoderDecoder(source, encoder, target, decoder, head, input_dropout=inputs, dropout=drop).to(device)
+    own = {"input_dropout": inputs, "dropout": drop, "word_dropout": HIDDEN_WORDS}
+    return EncoderDecoder(source, encoder, target, decoder, head, **own).to(device)
 
 
 def _thinned(frames: np.ndarray, most: int) -> np.ndarray:

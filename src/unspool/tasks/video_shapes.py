@@ -105,8 +105,8 @@ def write_captions(folder: Path, count: int, seed: int, *, held: bool = False) -
 
 
 def film(rng: np.random.Generator, seconds: int, events: int) -> tuple[np.ndarray, list[tuple[int, int, str]]]:
-    """Ten pictures a second (N, S, S, 3) of one place where nothing happens but noise, and in each of so many stretches for 2 to 4 s
-    a shape comes through; (start, stop, colour) of each, in frames."""
+    """Ten pictures a second (N, S, S, 3) of one place where nothing happens but noise, and in each of so many stretches for 2 to
+    4 s a shape comes through; (start, stop, colour) of each, in frames."""
     count = 10 * seconds
     ground = np.repeat(np.repeat(rng.uniform(60, 150, (4, 4)), SIDE // 4, 0), SIDE // 4, 1)[:, :, None].repeat(3, 2)
     pictures = (ground + rng.normal(0, 12, (count, *ground.shape))).clip(0, 255).astype(np.uint8)

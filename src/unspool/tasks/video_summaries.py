@@ -85,8 +85,8 @@ class _Feed:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Sequences, Tensor]]:
         rng = np.random.default_rng((self.config.seed, number)) if number >= 0 else None
-        lengths = np.array([len(v) for v in self.values])
-        for index, rows in enumerate(batches_by_length(lengths, self.config.batch * int(lengths.max()), rng)):
+        lengths = [len(v) for v in self.values]
+        for index, rows in enumerate(batches_by_length(lengths, self.config.batch * max(lengths), rng)):
             if index >= start:
                 own = np.random.default_rng((self.config.seed, abs(number), index))
                 spans = [_part(lengths[i], own) if rng else (0, lengths[i]) for i in rows.tolist()]
