@@ -52,22 +52,26 @@ def through_time(
     ]
     keys = [(i, name) for i, own in enumerate(states) for name in own]
     tensors = [t for i, name in keys for t in states[i][name]]
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, Tensor] = {}
-    for number, t in enumerate(steps):
-        of = loss[t] if len(loss) > 1 else loss[0]
-        found = torch.autograd.grad(of, tensors, retain_graph=number + 1 < len(steps), allow_unused=True)
-        for row, (i, name) in enumerate(keys):
-            own = found[row * (last + 1) : (row + 1) * (last + 1)]
+    norms = _norms(loss[steps] if len(loss) > 1 else loss, tensors).unflatten(1, (len(keys), last + 1))
+    total, count = norms.new_zeros(len(keys), last + 1), norms.new_zeros(len(keys), last + 1)
+    for own, t in zip(norms, steps, strict=True):
+        for row, (i, _) in enumerate(keys):
             back = stack.bidirectional and i % 2 == 1
-            ordered = own[0 if len(loss) == 1 else t :] if back else own[: t + 1][::-1]
-            norms = torch.stack([torch.zeros(()) if g is None else g.norm() for g in ordered])
-            key = f"{names[i]}, {name}"
-            total, count = sums.setdefault(key, torch.zeros(last + 1)), counts.setdefault(key, torch.zeros(last + 1))
-            total[: len(norms)] += norms
-            count[: len(norms)] += 1
-    means = {key: (total / counts[key].clamp(min=1))[counts[key] > 0].tolist() for key, total in sums.items()}
+            ordered = own[row, 0 if len(loss) == 1 else t :] if back else own[row, : t + 1].flip(0)
+            total[row, : len(ordered)] += ordered
+            count[row, : len(ordered)] += 1
+    rows = zip(keys, total, count, strict=True)
+    means = {f"{names[i]}, {name}": (own[n > 0] / n[n > 0]).tolist() for (i, name), own, n in rows}
     return ThroughTime(means, {key: half_life(values) for key, values in means.items()}, steps)
+
+
+def _norms(losses: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+    """||dL_i / dx_j|| of losses (N,) by tensors, (N, number of them): all losses go back together."""
+    many = len(losses) > 1
+    seeds = torch.eye(len(losses), dtype=losses.dtype, device=losses.device) if many else torch.ones_like(losses)
+    found = torch.autograd.grad(losses, tensors, seeds, is_grads_batched=many, allow_unused=True)
+    zero = losses.new_zeros(len(losses))
+    return torch.stack([zero if g is None else g.reshape(len(losses), -1).norm(dim=1) for g in found], 1)
 
 
 def half_life(norms: Sequence[float]) -> float:
