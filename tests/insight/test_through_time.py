@@ -48,7 +48,7 @@ def test_norms_are_those_of_finite_differences(cell):
                 slopes = []
                 for unit in range(4):
                     ends = [losses(nudged(stack, x, layer, name, 5 - back, unit, sign * h), None)[5] for sign in (1, -1)]
-                    slopes.append(float(ends[0] - ends[1]) / (2 * h))
+                    slopes.append((ends[0] - ends[1]).item() / (2 * h))
                 expected = math.hypot(*slopes)
                 assert found.norms[f"layer {layer + 1}, {name}"][back] == pytest.approx(expected, rel=1e-4, abs=1e-8)
 
@@ -142,5 +142,5 @@ def test_a_muted_unit_is_0_and_others_follow():
     stack = net(layers=2)
     x = torch.randn(1, 5, 3, dtype=torch.float64)
     y, states = unroll(stack, x, (0, "c", 2))
-    assert all(float(c[0, 2]) == 0 for c in states[0]["c"])
+    assert all(c[0, 2].item() == 0 for c in states[0]["c"])
     assert not torch.allclose(y, unroll(stack, x).y)

@@ -29,8 +29,7 @@ class Memory(NamedTuple):
 class EncoderDecoder(nn.Module):
     """The attention stands after the decoder's stack (Luong et al. 2015, without input feeding), so that with teacher forcing the
     decoder runs over all steps in one call. Encoder and decoder have the same cell and number of layers; the decoder starts from a
-    learned map of the encoder's last states. Dropout: on both inputs, inside the stacks (their own), on the output; `word_dropout`
-    hides that share of the symbols before from the decoder (Bowman et al. 2016), so that what was read decides.
+    learned map of the encoder's last states. Dropout: on both inputs, inside the stacks (their own), on the output.
     """
 
     def __init__(
@@ -43,13 +42,12 @@ class EncoderDecoder(nn.Module):
         *,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
-        word_dropout: float = 0.0,
     ):
         super().__init__()
         if encoder.cell.state != decoder.cell.state or encoder.layers != decoder.layers or decoder.bidirectional:
             raise ConfigError("encoder and decoder need the same states and number of layers, and a decoder of one direction")
         self.source, self.encoder, self.target, self.decoder, self.head = source, encoder, target, decoder, head
-        self.input_dropout, self.dropout, self.word_dropout = input_dropout, dropout, word_dropout
+        self.input_dropout, self.dropout = input_dropout, dropout
         self.bridge = nn.ModuleList(nn.Linear(encoder.output_size, decoder.hidden_size) for _ in decoder.cell.state)
         self.attention = Attention(decoder.hidden_size, encoder.output_size)
 
@@ -69,8 +67,6 @@ class EncoderDecoder(nn.Module):
     def forward(self, memory: Memory, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: ids (B, T), each the symbol before, to hidden states (B, T, H) and attention weights (B, T, S)."""
         x = variational_dropout(self.target(inputs), self.input_dropout, self.training)
-        if self.training and self.word_dropout:
-            x = x * (torch.rand_like(x[:, :, :1]) >= self.word_dropout)
         h, _ = self.decoder(x, None, memory.state)
         h, weights = self.attention(h, *memory[:3])
         return dropout(h, self.dropout, self.training), weights

@@ -35,7 +35,6 @@ from unspool.vocabulary import Vocabulary
 __all__ = ["Caption", "CaptionJob", "CaptionModel"]
 
 LONGEST = 40  # words of a caption
-HIDDEN_WORDS = 0.3  # of those before, in training: what was seen decides, not what is usually said
 SEEN = 256  # frames of a clip; of a longer one fewer a second
 
 
@@ -58,14 +57,13 @@ class Caption:
 def _build(config: VideoConfig, words: int, device: torch.device, seed: int) -> EncoderDecoder:
     torch.manual_seed(seed)
     drop = config.dropout or 0.0
-    source = FrameEncoder(config.side, config.embedding, drop=drop)
+    source = FrameEncoder(config.side, config.embedding, saturation=True, drop=drop)
     target = Embedding(words, config.embedding, 1.0)
     encoder = config.stack(config.embedding, config.hidden // 2, bidirectional=True)
     head = Categorical(config.hidden, words)
     inputs = config.input_dropout or 0.0
     decoder = config.stack(config.embedding)
-    own = {"input_dropout": inputs, "dropout": drop, "word_dropout": HIDDEN_WORDS}
-    return EncoderDecoder(source, encoder, target, decoder, head, **own).to(device)
+    return EncoderDecoder(source, encoder, target, decoder, head, input_dropout=inputs, dropout=drop).to(device)
 
 
 def _thinned(frames: np.ndarray, most: int) -> np.ndarray:

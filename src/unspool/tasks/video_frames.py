@@ -14,7 +14,6 @@ from unspool.errors import DataError
 
 __all__ = ["Store", "middle", "smallest", "varied", "watched"]
 
-GREY = 0.2  # of the clips lose their colours in training, so that shapes are learned in whatever colour
 MOST = 64  # frames of a clip that are learned from at once
 
 
@@ -89,7 +88,5 @@ def varied(frames: np.ndarray, rng: np.random.Generator, mirror: bool) -> np.nda
     if mirror and rng.random() < 0.5:
         places[1] = places[1][::-1]
     part = np.asarray(frames)[at[:, None, None], places[0][:, None], places[1]].astype(np.float32)
-    if rng.random() < GREY:
-        part[:] = part.mean(3, keepdims=True)
     contrast, light = rng.uniform(0.8, 1.2) * rng.uniform(0.85, 1.15, 3), rng.uniform(-20, 20) + rng.uniform(-15, 15, 3)
     return ((part - 127.5) * contrast.astype(np.float32) + (127.5 + light).astype(np.float32)).clip(0, 255).astype(np.uint8)
