@@ -88,6 +88,17 @@ def test_a_figure_is_the_same_wherever_it_stands_and_however_large():
     np.testing.assert_allclose(points(x, 2), points(moved, 2), rtol=1e-3, atol=1e-3)
 
 
+def test_a_figure_is_mirrored_where_that_is_the_same_class():
+    rng = np.random.default_rng(0)
+    x = np.tile(np.array([[-1, 0, 1, 0, 0, 3]], np.float32), (9, 1))  # the first point stands left of the second
+
+    def sides(mirror):
+        return {float(np.sign(v[0, 0] - v[0, 2])) for v in (varied(x, rng, 2, mirror) for _ in range(40))}
+
+    assert sides(False) == {-1.0}
+    assert sides(True) == {-1.0, 1.0}
+
+
 def test_varied_series_keep_their_width_and_are_finite():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((9, 6)).astype(np.float32)

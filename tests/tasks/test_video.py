@@ -9,6 +9,7 @@ import torch
 import unspool
 from unspool.codecs.video import Video, write_video
 from unspool.errors import ConfigError, DataError
+from unspool.models.watcher import FrameEncoder
 from unspool.tasks.summary import summarize
 from unspool.tasks.video_captions import _Feed
 from unspool.tasks.video_config import VideoConfig
@@ -56,6 +57,22 @@ def test_the_middle_picture_does_not_tell_the_motion():
     rng = np.random.default_rng(0)
     sizes = {m: [float((clip("square", "red", m, rng)[7, :, :, 0] > 190).mean()) for _ in range(60)] for m in ("grows", "moves up")}
     assert np.mean(sizes["grows"]) == pytest.approx(np.mean(sizes["moves up"]), rel=0.25)
+
+
+def test_one_picture_alone_can_be_learned_from():
+    encoder = FrameEncoder(16, 4)
+    found = encoder(torch.zeros(1, 1, 16, 16, 3, dtype=torch.uint8))
+    assert found.shape == (1, 1, 4)
+    assert encoder.training
+
+
+def test_a_shape_is_the_same_in_any_colour():
+    encoder = FrameEncoder(16, 4, saturation=True)
+    shape = torch.zeros(1, 1, 16, 16, 3, dtype=torch.uint8)
+    shape[:, :, 4:12, 4:12] = torch.tensor([200, 20, 20], dtype=torch.uint8)
+    red, blue = (encoder._channels(p)[..., 3] for p in (shape, shape.flip(4)))
+    assert torch.equal(red, blue)
+    assert red[0, 0, 0, 0] == 0 < red[0, 0, 8, 8]
 
 
 def test_combinations_never_trained_are_apart():

@@ -86,6 +86,22 @@ def test_the_best_model_is_kept_and_training_stops_early(corpus, tmp_path):
     assert folder.load_tensors("model")[1]["nats"] == 1.5
 
 
+def test_of_weights_that_validate_equally_well_the_later_are_kept(corpus, tmp_path):
+    def outcome(slack, name):
+        job = Job(corpus)
+        job.slack = slack
+        worse = iter(range(100))
+        job.validate = lambda: 1 + 0.01 * next(worse)  # each is a little worse than the one before
+        return run(job, tmp_path / name, validations=5)
+
+    first, _ = outcome(0.0, "a")
+    later, folder = outcome(0.1, "b")
+    assert first.best == 1
+    assert later.best > 1
+    assert later.best == max(row["valid"] for row in later.history)
+    assert int(folder.load_tensors("model")[1]["step"]) == later.history[-1]["step"]
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best(corpus, tmp_path):
     def burst(job, step):
         job.scale = math.nan if step == 30 else 1.0

@@ -32,7 +32,7 @@ class Opened:
 
     `losses` maps what the stack gives, outputs (1, T, H) and last states, to the loss of each step (T,) or of the one answer (1,);
     `answer` maps embedded inputs (B, T', D) to log-probabilities (B,) of what it `said`. `scored` are the symbols whose
-    surprise (-log p in nats) the losses are, where each step has one.
+    surprise (-log p in nats) the losses are, where each step has one; together they may be a `text`.
     """
 
     symbols: Sequence[str]
@@ -42,6 +42,7 @@ class Opened:
     answer: Callable[[Tensor], Tensor]
     said: str
     scored: Sequence[str] = ()
+    text: bool = False
     attention: Attention | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class Opened:
 BEGIN, END = "\u22a2", "\u22a3"  # how the marks around a sequence are shown
 
 
-def predicted(model: OneToMany, values: Tensor, symbols: Sequence[str]) -> Opened:
+def predicted(model: OneToMany, values: Tensor, symbols: Sequence[str], *, text: bool = False) -> Opened:
     """What a model that goes on with a sequence makes of values (T, ...): each predicted by those before it."""
     first = torch.zeros_like(values[:1]) if values.ndim > 1 else torch.full_like(values[:1], Vocabulary.begin)
     inputs = torch.cat([first, values[:-1]])[None]
@@ -76,7 +77,7 @@ def predicted(model: OneToMany, values: Tensor, symbols: Sequence[str]) -> Opene
         h, _ = model.stack(x)
         return -model.head.nll(h[:, -1:], values[None, -1:].expand(len(x), *values[-1:].shape))[:, 0]  # type: ignore[operator]
 
-    return Opened([BEGIN, *symbols[:-1]], x, model.stack, losses, answer, symbols[-1], scored=symbols)
+    return Opened([BEGIN, *symbols[:-1]], x, model.stack, losses, answer, symbols[-1], scored=symbols, text=text)
 
 
 def judged(model: ManyToOne, values: Tensor, symbols: Sequence[str], classes: Sequence[str], temperature: float = 1.0) -> Opened:

@@ -144,7 +144,7 @@ class TextModel(Trained):
         if len(ids) < 2:
             raise DataError(f"{str(item)[:80]!r} has fewer than two symbols; there is nothing to see in it")
         symbols = [self.codec.decode([i]) for i in ids.tolist()]
-        return predicted(self.model, torch.from_numpy(ids).to(self.device), symbols)
+        return predicted(self.model, torch.from_numpy(ids).to(self.device), symbols, text=True)
 
     @torch.inference_mode()
     def score(self, texts: Sequence[str]) -> list[dict[str, float]]:

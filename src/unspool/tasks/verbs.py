@@ -92,14 +92,12 @@ def generate(model: Trained, n: int = 0, **options: Any) -> Any:
 
 def inspect(model: Trained, item: str | Path, parts: Sequence[str] = (), rules: str | Path | None = None) -> dict[str, Any]:
     """What can be seen inside a model of one input, by part; see `insight.report`. `rules` is a .json of what units may follow."""
-    from unspool.insight.report import PARTS, inspect
+    from unspool.insight.report import inspect
 
     chosen = _rules(Path(rules)) if rules else None
-    wanted = not parts or "units" in parts
-    long = model.opened(item, LONG) if wanted else None
-    rest = [part for part in parts if part != "units"] or (PARTS if not parts else [])
-    opened = model.opened(item) if rest or long is None else long
-    return inspect(opened, parts, long=long, rules=chosen)
+    opened = model.opened(item)
+    units = (not parts or "units" in parts) and (opened.text or chosen)
+    return inspect(opened, parts, long=model.opened(item, LONG) if units else None, rules=chosen)
 
 
 def _rules(path: Path) -> dict[str, str]:
