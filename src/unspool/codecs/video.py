@@ -47,15 +47,15 @@ class Video:
 
         DataError for what cannot be read, with the time at which it is damaged, where some of it can.
         """
-        if self.path.is_dir():
-            found = self._of_pictures(size)
-        elif self.path.suffix.lower() in ARRAYS:
-            found = self._of_array(size)
-        else:
-            found = self._of_file(size)
-        return found if rate is None else _sampled(found, rate)
+        pictures = self.path.is_dir()
+        array = self.path.suffix.lower() in ARRAYS
+        found = self._of_pictures() if pictures else self._of_array() if array else self._of_file()
+        for frame, time in found if rate is None else _sampled(found, rate):  # what is not looked at is decoded, but not resized
+            if pictures:
+                size = size or (frame.height, frame.width)  # pictures of other sizes become like the first
+            yield Frame(_upright(frame, size), time)
 
-    def _of_file(self, size: tuple[int, int] | None) -> Iterator[Frame]:
+    def _of_file(self) -> Iterator[tuple[Any, float]]:
         av = extra("av", "video")
         count = 0
         last = 0.0
@@ -72,7 +72,7 @@ class Video:
                     time = float(frame.pts * stream.time_base) if frame.pts is not None else last + 1 / self.rate
                     first = time if first is None else first
                     last, count = time - first, count + 1
-                    yield Frame(_upright(frame, size), last)
+                    yield frame, last
         except av.error.FFmpegError as error:
             codec = _codec(error)
             if codec:
@@ -84,19 +84,17 @@ class Video:
         if not count:
             raise DataError(f"{self.path} holds no frames")
 
-    def _of_pictures(self, size: tuple[int, int] | None) -> Iterator[Frame]:
+    def _of_pictures(self) -> Iterator[tuple[Any, float]]:
         av = extra("av", "video")
-        shape = size
         for number, path in enumerate(self._pictures):
             try:
                 with av.open(str(path)) as container:
                     frame = next(container.decode(video=0))
             except (av.error.FFmpegError, StopIteration) as error:
                 raise DataError(f"{path} cannot be read as a picture; remove or replace it") from error
-            shape = shape or (frame.height, frame.width)  # pictures of other sizes become like the first
-            yield Frame(_upright(frame, shape), number / self.rate)
+            yield frame, number / self.rate
 
-    def _of_array(self, size: tuple[int, int] | None) -> Iterator[Frame]:
+    def _of_array(self) -> Iterator[tuple[Any, float]]:
         av = extra("av", "video")
         try:
             found: Any = np.load(self.path, mmap_mode="r", allow_pickle=False)
@@ -112,8 +110,7 @@ class Video:
             picture = np.nan_to_num(np.asarray(found[number], np.float32) * scale).clip(0, 255).astype(np.uint8)
             picture = picture[:, :, None] if picture.ndim == 2 else picture
             picture = np.repeat(picture, 3, 2) if picture.shape[2] == 1 else picture[:, :, :3]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
-            yield Frame(_upright(frame, size), number / self.rate)
+            yield av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24"), number / self.rate
 
 
 def _upright(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
@@ -126,16 +123,16 @@ def _upright(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
 
-def _sampled(frames: Iterator[Frame], rate: float) -> Iterator[Frame]:
+def _sampled(frames: Iterator[tuple[Any, float]], rate: float) -> Iterator[tuple[Any, float]]:
     """At each tick of `rate` a second the last frame seen."""
-    tick, before = 0, None
-    for frame in frames:
-        while before is not None and frame.time > tick / rate + 1e-6:
-            yield Frame(before.picture, tick / rate)
+    tick, before, seen = 0, None, 0.0
+    for frame, time in frames:
+        while before is not None and time > tick / rate + 1e-6:
+            yield before, tick / rate
             tick += 1
-        before = frame
-    if before is not None and before.time >= tick / rate - 1e-6:
-        yield Frame(before.picture, tick / rate)
+        before, seen = frame, time
+    if before is not None and seen >= tick / rate - 1e-6:
+        yield before, tick / rate
 
 
 def _codec(error: Exception) -> str:

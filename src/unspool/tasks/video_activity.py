@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from unspool.training import pick_device
 
 __all__ = ["ActivityModel", "Watched", "activity_job", "build"]
 
+TOGETHER = 16  # frames of a clip that are looked at at once
 HELD = 256  # frames of a clip that validate
 
 
@@ -78,11 +79,21 @@ class VideoStream:
     @torch.inference_mode()
     def push(self, picture: np.ndarray) -> dict[str, float]:
         """A picture (S, S, 3) of bytes to the probability of each class, of all that was seen."""
-        now = torch.from_numpy(np.ascontiguousarray(picture))[None].to(self._device)
-        x = self._network.embed(now[:, None], self._last)  # type: ignore[operator]
-        self._last = now
-        self.moment = self._stream.step(x[:, 0])
-        self._sum, self._count = self._sum + self.moment, self._count + 1
+        self.see(picture[None])
+        return self.judged()
+
+    @torch.inference_mode()
+    def see(self, pictures: np.ndarray) -> torch.Tensor:
+        """Some pictures (N, S, S, 3), together, to what the network makes of each moment (N, H)."""
+        now = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._device)
+        x = self._network.embed(now[None], self._last)  # type: ignore[operator]
+        self._last = now[-1:]
+        moments = torch.cat([self._stream.step(x[:, t]).clone() for t in range(len(now))])
+        self._sum, self._count = self._sum + moments.sum(0), self._count + len(now)
+        return moments
+
+    def judged(self) -> dict[str, float]:
+        """The probability of each class, of all that was seen."""
         return self._model.judged(self._sum / self._count)[0]
 
 
@@ -128,10 +139,9 @@ class ActivityModel(ClassModel):
             return Watched(place, self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True)))
         stream = self.stream()
         moments = []
-        p: dict[str, float] = {}
-        for frame in frames:
-            p = stream.push(frame.picture)
-            moments.append(stream.moment)
+        while some := [frame.picture for frame in islice(frames, TOGETHER)]:
+            moments.append(stream.see(np.stack(some)))
+        p = stream.judged()
         return Watched(place, max(p, key=p.__getitem__), p, moments=self._moments(torch.cat(moments)))
 
     def _moments(self, h: torch.Tensor) -> list[tuple[float, float, str]]:
