@@ -111,6 +111,7 @@ def test_the_command_line(model, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "halves in" in done.stdout
     assert "least expected" in done.stdout
+    assert run("inspect", model.folder.path, "the dog (big) saw #big " * 30, "--only", "surprise").returncode == 0  # no file's name
     done = run("inspect", model.folder.path, model.folder.path.parent / "lines.txt", "--only", "units", "--json")
     assert {"in brackets", "in a hashtag"} <= {row["rule"] for row in json.loads(done.stdout)["units"]}
     (tmp_path / "rules.json").write_text('{"the colour": "red|old"}')
@@ -128,6 +129,7 @@ def test_the_command_line(model, tmp_path):
     (tmp_path / "bad.json").write_text('{"x": "("}')
     for arguments, message in [
         (("inspect", model.folder.path, "a"), "fewer than two symbols"),
+        (("inspect", model.folder.path, "gone.txt"), "gone.txt"),
         (("inspect", model.folder.path, "the cat", "--only", "gats"), "did you mean 'gates'"),
         (("inspect", model.folder.path, "the cat", "-o", "a.pdf"), "a report is .html"),
         (("inspect", model.folder.path, "the cat", "--rules", tmp_path / "bad.json"), "holds no rules"),

@@ -11,7 +11,7 @@ import numpy as np
 from unspool.errors import DataError, did_you_mean
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["blocks", "filled", "shortened"]
+__all__ = ["blocks", "file_of", "filled", "shortened"]
 
 BLOCK = 2048  # texts
 LONGEST = 4000  # symbols
@@ -25,7 +25,7 @@ def blocks(inputs: Iterable[str | Path], texts_of: Callable[[Path], Iterator[str
     """
     single: list[str] = []
     for given in inputs:
-        path = _file(given)
+        path = file_of(given)
         if path is None:
             single.append(str(given))
         if single and (path is not None or len(single) == BLOCK):
@@ -49,7 +49,7 @@ def shortened(ids: np.ndarray) -> np.ndarray:
     return ids if len(ids) <= LONGEST else np.concatenate([ids[: LONGEST // 2], ids[-LONGEST // 2 :]])
 
 
-def _file(given: str | Path) -> Path | None:
+def file_of(given: str | Path) -> Path | None:
     try:
         path = Path(given)
         if path.is_file():

@@ -27,6 +27,7 @@ from unspool.scoring.copies import longest_copies
 from unspool.scoring.metrics import bits, perplexity
 from unspool.scoring.music import stuck
 from unspool.scoring.rolls import RollBaselines
+from unspool.tasks.inputs import file_of
 from unspool.tasks.music_config import MusicConfig
 from unspool.tasks.music_data import Codec, EventPieces, RollPieces, Source, codec_of, store
 from unspool.tasks.music_draw import Drawing
@@ -150,8 +151,8 @@ class MusicModel(Trained):
 
     def opened(self, item: str | Path, most: int = 400) -> Opened:
         """A MIDI file: what is predicted of each event (symbol, step), and what made the last one likely."""
-        if not Path(item).is_file():
-            raise DataError(f"there is no file {item}; a model of music is inspected with a MIDI file")
+        if file_of(item) is None:
+            raise DataError(f"{str(item)[:80]!r} is no file; a model of music is inspected with a MIDI file")
         values = torch.from_numpy(self._encoded(item)[:most])
         if values.ndim == 1:
             symbols = [self.codec.vocabulary.symbols[i] for i in values.tolist()]  # type: ignore[union-attr]

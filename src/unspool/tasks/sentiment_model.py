@@ -24,7 +24,7 @@ from unspool.models import Categorical, ManyToOne, Ordinal
 from unspool.scoring.rating import decided, report
 from unspool.scoring.tfidf import TfidfBaseline
 from unspool.sequences import Sequences, batches_by_length
-from unspool.tasks.inputs import blocks, filled, shortened
+from unspool.tasks.inputs import blocks, file_of, filled, shortened
 from unspool.tasks.outputs import written
 from unspool.tasks.sentiment_config import SentimentConfig
 from unspool.tasks.task import Trained, configure
@@ -164,7 +164,8 @@ class SentimentModel(Trained):
 
     def opened(self, item: str | Path, most: int = 400) -> Opened:
         """A text: what its parts did to its rating."""
-        text = str(item) if not Path(item).is_file() else next(self._texts(Path(item)))
+        path = file_of(item)
+        text = next(self._texts(path), "") if path else str(item)
         ids = torch.from_numpy(filled(self.codec.encode(text)[:most])).to(self.device)
         symbols = [self.codec.decode([i]) for i in ids.tolist()]
         return judged(self.model, ids, symbols, self.classes, self.temperature)

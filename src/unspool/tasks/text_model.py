@@ -23,6 +23,7 @@ from unspool.models import OneToMany, language_model
 from unspool.scoring.baselines import Baselines
 from unspool.scoring.copies import Copy, longest_copies
 from unspool.scoring.metrics import bits, perplexity
+from unspool.tasks.inputs import file_of
 from unspool.tasks.task import Trained, configure
 from unspool.tasks.text_config import TextConfig
 from unspool.training import Documents, Likelihood, ModelFolder, RunningText, pick_device
@@ -139,7 +140,8 @@ class TextModel(Trained):
 
     def opened(self, item: str | Path, most: int = 400) -> Opened:
         """A text, or the beginning of a file: what is predicted of each symbol, and what made the last one likely."""
-        text = str(item) if not Path(item).is_file() else "\n".join(TextFiles([item], column=self.config.column, lines=False))
+        path = file_of(item)
+        text = "\n".join(TextFiles([path], column=self.config.column, lines=False)) if path else str(item)
         ids = self.codec.encode(text)[:most]
         if len(ids) < 2:
             raise DataError(f"{str(item)[:80]!r} has fewer than two symbols; there is nothing to see in it")

@@ -25,7 +25,7 @@ from unspool.scoring.bleu import translation_scores
 from unspool.scoring.ibm1 import Dictionary
 from unspool.sequences import Sequences, batches_by_length
 from unspool.tasks.glossary import read_glossary, with_fixed
-from unspool.tasks.inputs import blocks
+from unspool.tasks.inputs import blocks, file_of
 from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure
 from unspool.tasks.translation_config import TranslationConfig
@@ -220,7 +220,8 @@ class TranslationModel(Trained):
 
     def opened(self, item: str | Path, most: int = 400) -> Opened:
         """A text, or the first line of a file: what its parts did to its translation."""
-        text = str(item) if not Path(item).is_file() else next(iter(plain_lines(Path(item))), "")
+        path = file_of(item)
+        text = next(iter(plain_lines(path)), "") if path else str(item)
         ids = self.codecs.source.encode(text)[:most]
         if not len(ids):
             raise DataError(f"there is nothing to translate in {str(item)[:80]!r}")
