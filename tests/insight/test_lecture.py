@@ -26,9 +26,9 @@ def test_the_derivative_by_the_recurrent_weight_is_a_recursion():
     x = torch.randn(8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     a, whole, direct = torch.zeros((), dtype=torch.float64), 0.0, 0.0
     for t in range(8):
-        before = float(a)
+        before = a.item()
         a = torch.tanh(w_x * x[t] + w_a * a + b)
-        slope = 1 - float(a) ** 2
+        slope = 1 - a.item() ** 2
         whole, direct = slope * (before + 0.9 * whole), slope * before
     (true,) = torch.autograd.grad(a, w_a)
     assert whole == pytest.approx(float(true), rel=1e-12)
