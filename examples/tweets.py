@@ -20,7 +20,7 @@ with tempfile.TemporaryDirectory() as scratch:
     for temperature in (0.5, 0.8, 1.1):
         print(f"\ntemperature {temperature}")
         for sample in model.generate(3, temperature=temperature, seed=1):
-            print(" ", sample.text.replace("\n", " "))
+            print(" ", " ".join(sample.text.split())[:140])
 
     # How surprised is it by a text? -log p, a character.
     for line in ("the quick brown fox", "xq zzv kj qqw"):

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+TOYS = {"gradients": "unspool.insight.memory", "positions": "unspool.insight.positions"}
+
 
 def demo(
     task: Annotated[
@@ -22,23 +24,15 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of weights and samples.")] = 0,
 ) -> None:
     """No data, no flags, about a minute: trains, shows, scores against baselines, prints the next commands."""
-    if task == "gradients":
-        from unspool.insight import memory
-
-        print("Five recurrences of 32 units, each trained alike: who remembers over which delay? Scores: accuracy, squared error.")
-        learned = memory.demonstrate(seed)
-        print("\n" + memory.table(learned))
-        memory.draw(output or "demo-gradients.png", learned)
-        print(f"the gradients through time are drawn in {output or 'demo-gradients.png'}")
-    elif task == "positions":
-        from unspool.insight import positions
-
-        print('"at Apple" or "an apple"? Learned with the word at positions 2 to 4, asked at all of them.')
-        found = positions.demonstrate(seed)
-        print("\n" + positions.table(found))
-        positions.draw(output or "demo-positions.png", found)
-        print(f"the same is drawn in {output or 'demo-positions.png'}")
-    else:
+    if task not in TOYS:
         from unspool.tasks.verbs import demo
 
         demo(task, output, seed=seed)
+        return
+    from importlib import import_module
+
+    toy, picture = import_module(TOYS[task]), output or Path(f"demo-{task}.png")
+    print(toy.ABOUT)
+    found = toy.demonstrate(seed)
+    toy.draw(picture, found)
+    print(f"\n{toy.table(found)}\nthe same is drawn in {picture}")

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from unspool.errors import extra
 from unspool.layers import Embedding, Recurrent
 
-__all__ = ["ByPosition", "demonstrate", "draw", "table"]
+__all__ = ["ABOUT", "ByPosition", "demonstrate", "draw", "table"]
 
+ABOUT = '"at Apple" or "an apple"? Learned with the word at positions 2 to 4, asked at all of them.'
 FILLERS, CUES, LONGEST = 20, 3, 10
 PAD, APPLE = 0, 1
 WORDS = 2 + 2 * CUES + FILLERS
