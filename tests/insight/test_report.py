@@ -126,12 +126,15 @@ def test_the_command_line(model, tmp_path):
         "--json",
     )
     assert [row["rule"] for row in json.loads(done.stdout)["units"]] == ["the colour"]
+    lines = model.folder.path.parent / "lines.txt"
     (tmp_path / "bad.json").write_text('{"x": "("}')
     for arguments, message in [
         (("inspect", model.folder.path, "a"), "fewer than two symbols"),
         (("inspect", model.folder.path, "gone.txt"), "gone.txt"),
         (("inspect", model.folder.path, "the cat", "--only", "gats"), "did you mean 'gates'"),
         (("inspect", model.folder.path, "the cat", "-o", "a.pdf"), "a report is .html"),
+        (("inspect", model.folder.path, lines, "--only", "units", "-o", tmp_path / "a.png"), "there is no figure of"),
+        (("demo", "positions", "-o", tmp_path / "no" / "a.png"), "cannot write"),
         (("inspect", model.folder.path, "the cat", "--rules", tmp_path / "bad.json"), "holds no rules"),
         (("inspect", model.folder.path, "the cat", "-o", tmp_path / "no" / "a.html"), "cannot write"),
     ]:
@@ -145,7 +148,7 @@ def test_the_page_opens_in_a_browser(model, tmp_path):
     if not chromium:
         pytest.skip("there is no Chromium")
     page = tmp_path / "report.html"
-    done = run("inspect", model.folder.path, "the cat (red) saw </script> #red", "-o", page)
+    done = run("inspect", model.folder.path, "the <!--<script>{{data}} cat (red) saw </script> #red", "-o", page)
     assert done.returncode == 0, done.stderr
     text = page.read_text()
     assert "src=" not in text.replace("img-src", "")

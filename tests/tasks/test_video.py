@@ -159,6 +159,14 @@ def test_a_summary_plays_and_keeps_to_its_budget(film, tmp_path):
     assert len(json.loads((tmp_path / "s.json").read_text())["shots"]) == 3
 
 
+def test_a_summary_of_few_pictures_shows_one(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = (np.full((32, 32, 3), shade, np.uint8) for shade in rng.integers(0, 255, 12))
+    write_video(tmp_path / "slow.mp4", pictures, 1.0)
+    summarize(tmp_path / "slow.mp4", tmp_path / "s.mp4", share=0.05)
+    assert len(list(Video(tmp_path / "s.mp4").frames())) == 1
+
+
 def test_the_command_line(model, film, desk, tmp_path):
     def run(*arguments):
         command = [sys.executable, "-m", "unspool", *map(str, arguments)]

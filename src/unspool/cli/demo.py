@@ -34,5 +34,6 @@ def demo(
     toy, picture = import_module(TOYS[task]), output or Path(f"demo-{task}.png")
     print(toy.ABOUT)
     found = toy.demonstrate(seed)
+    print(f"\n{toy.table(found)}")
     toy.draw(picture, found)
-    print(f"\n{toy.table(found)}\nthe same is drawn in {picture}")
+    print(f"the same is drawn in {picture}")

@@ -110,7 +110,7 @@ def jacobian_norms(stack: Recurrent, x: Tensor, layer: int = 0) -> list[float]:
     for product in products:
         jacobians.append(torch.autograd.functional.jacobian(lambda s, p=product: step(s, p), state).detach())
         state = step(state, product).detach()
-    total, norms = torch.eye(size, dtype=x.dtype), []
+    total, norms = torch.eye(size, dtype=x.dtype, device=x.device), []
     for jacobian in reversed(jacobians):
         norms.append(float(total.norm()))
         total = total @ jacobian

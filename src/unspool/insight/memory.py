@@ -17,6 +17,7 @@ from unspool.cells import GRU, LSTM, RNN, Cell
 from unspool.cells.ops import tanh
 from unspool.errors import extra
 from unspool.insight.gradients import ThroughTime, through_time
+from unspool.insight.pictures import save
 from unspool.layers import Recurrent
 
 __all__ = ["ABOUT", "CELLS", "Learned", "demonstrate", "draw", "table"]
@@ -166,4 +167,4 @@ def draw(path: str | Path, found: list[Learned]) -> None:
         if not number:
             axes.set(ylabel="norm of the gradient", ylim=(1e-12, 10))
             axes.legend(frameon=False)
-    figure.savefig(str(path), dpi=110, format="png")
+    save(figure, path)

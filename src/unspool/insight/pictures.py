@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unspool.errors import extra
+from unspool.errors import DataError, extra
 
-__all__ = ["write_alignment", "write_region", "write_strip"]
+__all__ = ["save", "write_alignment", "write_region", "write_strip"]
+
+
+def save(figure: Any, path: str | Path) -> None:
+    """A figure of matplotlib as a PNG; DataError where it cannot be written."""
+    try:
+        figure.savefig(str(path), dpi=110, format="png")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_alignment(path: str | Path, source: Sequence[str], target: Sequence[str], weights: Sequence[Sequence[float]]) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.errors import extra
+from unspool.insight.pictures import save
 from unspool.layers import Embedding, Recurrent
 
 __all__ = ["ABOUT", "ByPosition", "demonstrate", "draw", "table"]
@@ -130,4 +131,4 @@ def draw(path: str | Path, found: list[ByPosition]) -> None:
     axes.axhline(0.5, color="#888888", linewidth=0.8)
     axes.set(xlabel="position of the word", ylabel="accuracy", ylim=(0.4, 1.03))
     axes.legend(frameon=False, loc="center right")
-    figure.savefig(str(path), dpi=110, format="png")
+    save(figure, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from unspool.errors import ConfigError, DataError, did_you_mean, extra
 from unspool.insight.gradients import through_time
 from unspool.insight.opened import Opened
+from unspool.insight.pictures import save
 from unspool.insight.units import RULES, Follower, followers, labels
 from unspool.insight.unrolled import gates, unroll
 
@@ -80,7 +82,7 @@ def _units(long: Opened, rules: Mapping[str, str] | None) -> list[dict[str, Any]
         return ((covered[ends] - covered[begins]) > 0).float()
 
     names = {*long.stack.cell.state, *long.stack.cell.gates} - {"candidate"}
-    states = [{name: v[0] for name, v in own.items() if name in names} for own in gates(long.stack, long.x)]
+    states = [{name: v[0].cpu() for name, v in own.items() if name in names} for own in gates(long.stack, long.x)]
     best = [
         f
         for f in followers(states, {name: of_symbols(rule) for name, rule in (rules or RULES).items()})
@@ -109,7 +111,7 @@ def _loss(opened: Opened, without: Follower | None) -> float:
     x = opened.x[:, -1000:]
     mute = (without.layer, without.state, without.unit) if without else None
     y, _ = unroll(opened.stack, x, mute)
-    whole = torch.zeros(1, opened.x.shape[1], y.shape[2])
+    whole = y.new_zeros(1, opened.x.shape[1], y.shape[2])
     whole[:, -x.shape[1] :] = y
     return float(opened.losses(whole, ())[-x.shape[1] :].mean())
 
@@ -151,10 +153,9 @@ def write_report(path: str | Path, title: str, found: Mapping[str, Any]) -> None
         elif path.suffix in (".html", ".htm"):
             page = resources.files("unspool.insight").joinpath("report.html").read_text("utf-8")
             pictures = "".join(f"<figure>{_svg(part, found)}</figure>" for part in ("gradient", "attention") if part in found)
-            data = json.dumps({"title": title, **found}, ensure_ascii=False).replace("</", "<\\/")
-            for mark, text in {"{{title}}": html.escape(title), "{{figures}}": pictures, "{{data}}": data}.items():
-                page = page.replace(mark, text)
-            path.write_text(page, "utf-8")
+            data = json.dumps({"title": title, **found}, ensure_ascii=False).replace("<", "\\u003c")
+            texts = {"title": html.escape(title), "figures": pictures, "data": data}
+            path.write_text(re.sub(r"\{\{(\w+)\}\}", lambda mark: texts[mark[1]], page), "utf-8")
         else:
             raise ConfigError(f"a report is .html, .json or .png, not {path}")
     except OSError as error:
@@ -172,10 +173,12 @@ def _svg(part: str, found: Mapping[str, Any]) -> str:
 
 def _figure(found: Mapping[str, Any], path: Path) -> None:
     parts = [part for part in _DRAWN if part in found]
+    if not parts:
+        raise ConfigError(f"there is no figure of what was asked for; write {path.with_suffix('.json')} or .html")
     figure = extra("matplotlib.figure", "inspect").Figure(figsize=(9, 3.4 * len(parts)), layout="constrained")
     for number, part in enumerate(parts):
         _DRAWN[part](figure.add_subplot(len(parts), 1, number + 1), found[part])
-    figure.savefig(str(path), dpi=110, format="png")
+    save(figure, path)
 
 
 def _draw_gradient(axes: Any, gradient: Mapping[str, Any]) -> None:

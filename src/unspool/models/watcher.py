@@ -42,7 +42,11 @@ class FrameEncoder(nn.Module):
         y = self.convolutions(x.flatten(0, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last))
         found = self.out(self.drop(torch.cat([y.amax((2, 3)), y.mean((2, 3)), self.where(y)], 1)))
         alone = self.training and len(found) == 1  # one picture has no variance
-        normal = self.norm if not alone else lambda v: F.batch_norm(v, self.norm.running_mean, self.norm.running_var)
+        normal = (
+            self.norm
+            if not alone
+            else lambda v: F.batch_norm(v, self.norm.running_mean, self.norm.running_var, self.norm.weight, self.norm.bias)
+        )
         return F.relu(normal(found)).unflatten(0, pictures.shape[:2])
 
     def _channels(self, pictures: Tensor) -> Tensor:

@@ -133,15 +133,19 @@ def _write(summary: Summary, output: Path) -> None:
     keys: list[np.ndarray] = []
 
     def pictures() -> Iterator[np.ndarray]:
-        number, new = 0, True
-        for frame in video.frames():
-            while number < len(spans) and frame.time >= spans[number][1] - 1e-6:
+        number, new, frames = 0, True, video.frames()
+        now = next(frames, None)
+        while now is not None and number < len(spans):
+            after = next(frames, None)
+            until = after.time if after else float("inf")
+            while number < len(spans) and now.time >= spans[number][1] - 1e-6:
                 number, new = number + 1, True
-            if number < len(spans) and frame.time >= spans[number][0] - 1e-6:
-                if new and frame.time >= sum(spans[number]) / 2 - 1e-6:
-                    keys.append(frame.picture)
+            if number < len(spans) and (now.time >= spans[number][0] - 1e-6 or until >= spans[number][1]):  # or it stands all along
+                if new and until > sum(spans[number]) / 2 - 1e-6:
+                    keys.append(now.picture)
                     new = False
-                yield frame.picture
+                yield now.picture
+            now = after
 
     try:
         write_video(output, pictures(), _pace(video))

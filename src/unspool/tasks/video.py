@@ -58,7 +58,7 @@ class Video(Task):
             parts = clips, [clip for clip in Clips(valid).items if getattr(clip, kind)]
             how = "the validation clips given"
         else:
-            groups = [clip.group or (str(clip.path) if kind == "scores" else "") for clip in clips]
+            groups = [str(clip.path) if kind == "scores" else clip.group for clip in clips]
             labels = [clip.label if kind == "label" else "" for clip in clips]
             *parts, how = divided(clips, groups, labels, config.valid_share, config.seed, "clips")
         if kind == "scores":

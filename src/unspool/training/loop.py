@@ -80,7 +80,8 @@ class _Place:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended (`"finished"`, `"early"` for no more improvement, or `"interrupted"`), and the best validation loss."""
+    """How training ended (`"finished"`, `"early"` for no more improvement, or `"interrupted"`), and the validation loss of the
+    weights that are kept."""
 
     ended: str
     best: float
@@ -257,6 +258,8 @@ class _Run:
     def _restore(self) -> None:
         tensors, meta = self.folder.load_tensors("training")
         self.place = _Place(**meta)
+        if math.isinf(self.place.kept):  # a training that was begun before this was noted
+            self.place.kept = self.place.best
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
