@@ -159,12 +159,13 @@ def test_a_summary_plays_and_keeps_to_its_budget(film, tmp_path):
     assert len(json.loads((tmp_path / "s.json").read_text())["shots"]) == 3
 
 
-def test_a_summary_of_few_pictures_shows_one(tmp_path):
+def test_a_summary_of_few_pictures_shows_one_a_shot(tmp_path):
     rng = np.random.default_rng(0)
     pictures = (np.full((32, 32, 3), shade, np.uint8) for shade in rng.integers(0, 255, 12))
     write_video(tmp_path / "slow.mp4", pictures, 1.0)
-    summarize(tmp_path / "slow.mp4", tmp_path / "s.mp4", share=0.05)
-    assert len(list(Video(tmp_path / "s.mp4").frames())) == 1
+    found = summarize(tmp_path / "slow.mp4", tmp_path / "s.mp4", share=0.05)
+    shown = sum(shot.shown[1] > 0 for shot in found.shots)
+    assert len(list(Video(tmp_path / "s.mp4").frames())) == shown > 0
 
 
 def test_the_command_line(model, film, desk, tmp_path):
