@@ -107,7 +107,7 @@ class Video(Task):
         single = "The baseline: the same network sees the middle picture of each clip alone."
         sentence = "Captions of two such motions, one after the other."
         alone = Demonstration([train], [test], {"budget": "8s", "single": True}, single, name="single")
-        captions = Demonstration([said[0]], [said[1]], {"budget": "30s"}, sentence, name="captions")
+        captions = Demonstration([said[0]], [said[1]], {"budget": "20s"}, sentence, name="captions")
         films = [write_films(scratch / f"films-{part}", n, seed) for part, n, seed in (("train", 30, 5), ("test", 8, 6))]
         matter = (
             "Films in which shapes come through, and three people to whom those that are red matter: what a summary should show."
