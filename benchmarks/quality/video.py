@@ -28,7 +28,7 @@ from benchmarks.record import record
 from unspool.codecs.looks import look
 from unspool.codecs.video import Video, write_video
 from unspool.decoding.shots import shots
-from unspool.tasks.summary import chosen, cut, summarize
+from unspool.tasks.summary import agreement, chosen, cut, frames_of, summarize
 from unspool.tasks.video_shapes import COLOURS, MOTIONS, SHAPES, clip, film, write_captions, write_motions
 
 BORDER = 16  # rows of a block that are windows of its neighbour's too
@@ -44,7 +44,8 @@ def skeletons(data: Path, minutes: float) -> None:
         found = model.evaluate([folder / "split1_test.npz"])
         seconds += took
         scores.append(100 * found["accuracy"])
-    _record("video/jhmdb_skeletons", scores, found["baselines"], seconds, f"split 1; {HELD}", seeds=3)
+    split = f"split 1; {HELD}"
+    _record("video/jhmdb_skeletons", scores, found["baselines"], seconds, split, seeds=3, settings="default; points 2, mirror")
 
 
 def signs(data: Path, minutes: float) -> None:
@@ -106,7 +107,9 @@ def _folds(name: str, stem: str, part: Any, minutes: float, split: str, **option
         right, count, seconds = right + size * found["accuracy"], count + size, seconds + took
         for way, value in found["baselines"].items():
             others[way] = others.get(way, 0.0) + size * value
-    _record(name, [100 * right / count], {way: value / count for way, value in others.items()}, seconds, split)
+    settings = "; ".join(["default", *(f"{option} {value}" for option, value in options.items())])
+    means = {way: value / count for way, value in others.items()}
+    _record(name, [100 * right / count], means, seconds, split, settings=settings)
 
 
 def pixels(data: Path, minutes: float) -> None:
@@ -213,26 +216,17 @@ def events(data: Path, minutes: float) -> None:
     ours, random = [], []
     for _ in range(40):
         pictures, places = film(rng, 90, 4)
-        truth = np.zeros(len(pictures), bool)
-        for start, stop, _ in places:
-            truth[start:stop] = True
+        truth = frames_of([(start, stop) for start, stop, _ in places], len(pictures))
         looks = np.stack([look(picture) for picture in pictures])
         parts = chosen(looks, cut(looks, 0.1), 0.15)[1]
-        shown = np.zeros(900, bool)
-        for low, high in parts:
-            shown[low:high] = True
-        ours.append(_overlap(shown, truth))
+        ours.append(agreement(frames_of(parts, len(pictures)), truth))
         pieces = rng.permutation(60)[:9]  # pieces of 15 frames
-        random.append(_overlap(np.isin(np.arange(900) // 15, pieces), truth))
+        random.append(agreement(np.isin(np.arange(900) // 15, pieces), truth))
     facts: dict[str, Any] = {"seconds": 0, "command": command("video"), "baselines": {"random": 1.0}}
     facts |= {"F1": statistics.mean(ours), "F1 of random": statistics.mean(random)}
     facts["split"] = "40 rendered films with four events each, a budget of 15 %; nothing is trained"
     ratio = statistics.mean(ours) / statistics.mean(random)
     record("video", "planted events, 15 % budget", "times the F1 of random", ratio, "higher", **facts)
-
-
-def _overlap(shown: np.ndarray, truth: np.ndarray) -> float:
-    return 2 * float((shown & truth).sum()) / float(shown.sum() + truth.sum())
 
 
 def summaries(data: Path, minutes: float) -> None:

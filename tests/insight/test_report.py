@@ -45,7 +45,7 @@ def test_attributions_are_complete_whatever_the_task(kind):
         stack = Recurrent("gru", 6, 8, bidirectional=True)
         model = ManyToOne(Embedding(12, 6), stack, Categorical(16, 3), pooling="attention").eval()
         opened = judged(model, IDS, SYMBOLS, ["x", "y", "z"])
-        assert sum(map(float, opened.facts.values())) == pytest.approx(1, abs=0.01)
+        assert sum(map(float, opened.classes.values())) == pytest.approx(1, abs=0.01)
     else:
         encoder, decoder = Recurrent("lstm", 6, 4, bidirectional=True), Recurrent("lstm", 6, 8)
         model = EncoderDecoder(Embedding(12, 6), encoder, Embedding(12, 6), decoder, Categorical(8, 12)).eval()
@@ -88,6 +88,7 @@ def test_the_facts_are_json_and_the_figures_a_picture(tmp_path):
     opened = predicted(writer(), IDS, SYMBOLS)
     found = inspect(opened)
     assert set(found) == {"input", "answer", "gradient", "gates", "attribution", "surprise"}
+    assert len(found["gradient"]["Jacobian norm by distance"]["layer 1"]) == len(SYMBOLS) + 1  # a small model
     write_report(tmp_path / "r.json", "r", found)
     assert json.loads((tmp_path / "r.json").read_text()) == found
     write_report(tmp_path / "r.png", "r", found)

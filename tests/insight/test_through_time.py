@@ -40,7 +40,7 @@ def losses(y, state):
 def test_norms_are_those_of_finite_differences(cell):
     stack = net(cell)
     x = torch.randn(1, 6, 3, dtype=torch.float64)
-    found = through_time(stack, x, losses, [5])
+    found = through_time(stack, x, losses)
     h = 1e-6
     for layer in range(2):
         for name in stack.cell.state:
@@ -86,14 +86,6 @@ def test_a_single_loss_reaches_backward_layers_from_their_end():
     found = through_time(stack, x, lambda y, state: state[0].sum().view(1))
     assert {len(v) for v in found.norms.values()} == {5}
     assert all(v[0] > 0 for name, v in found.norms.items() if name.endswith("a"))
-
-
-def test_losses_of_several_steps_are_averaged():
-    stack = net(layers=1)
-    x = torch.randn(1, 6, 3, dtype=torch.float64)
-    both, first, second = (through_time(stack, x, losses, steps).norms["layer 1, a"] for steps in ([3, 5], [3], [5]))
-    assert both[:4] == pytest.approx([(a + b) / 2 for a, b in zip(first, second, strict=False)])
-    assert both[4:] == pytest.approx(second[4:])
 
 
 def test_the_whole_jacobian():

@@ -277,5 +277,6 @@ def video(
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
-    """Activities, from clips in folders named by class; or captions, from a table with the columns path and caption."""
+    """Activities, from clips in folders named by class; captions or summaries, from a table with the columns path and caption, or
+    path and scores."""
     run("video", locals())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,60 +19,37 @@ __all__ = ["ThroughTime", "half_life", "jacobian_norms", "through_time"]
 
 
 class ThroughTime(NamedTuple):
-    """||dL<t>/ds<t-k>|| by distance k = 0, 1, ..., the mean over the steps t that were looked at: `norms["layer 1, c"][k]`."""
+    """||dL/ds<t>|| of a loss by distance from its step: `norms["layer 1, c"][k]` is k steps away."""
 
     norms: dict[str, list[float]]
     half_lives: dict[str, float]  # steps
-    steps: list[int]  # the t
-
-    def to_json(self) -> dict[str, Any]:
-        lives = {name: round(life, 2) if math.isfinite(life) else None for name, life in self.half_lives.items()}
-        norms = {name: [float(f"{v:.4g}") for v in values] for name, values in self.norms.items()}
-        return {"steps looked at": self.steps, "half-life in steps": lives, "norm by distance": norms}
 
 
-def through_time(
-    stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], Tensor], steps: Sequence[int] | None = None
-) -> ThroughTime:
-    """||dL<t>/ds<t-k>|| of each layer and state, exactly: a vector-Jacobian product of each loss, through all later steps and
-    layers.
+def through_time(stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], Tensor]) -> ThroughTime:
+    """||dL/ds<t>|| of each layer and state, exactly: a vector-Jacobian product through all later steps and layers.
 
-    `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), or to one loss (1,).
-    `steps` are the t looked at: the last, if not said otherwise, as for a single loss. A backward layer is asked for the states
-    after t, which reach L<t> against time; for a single loss, for all from its last, that of the first step, on.
+    `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), of which the last is
+    looked at, or to the one loss (1,). Distances of a forward layer count from the last step, those of a backward one from the
+    first.
     """
     y, states = unroll(stack, x)
-    ends = [0 if stack.bidirectional and i % 2 else -1 for i in range(len(states))]
-    state = tuple(torch.stack([own[name][end] for own, end in zip(states, ends, strict=True)]) for name in stack.cell.state)
-    loss = losses(y, state)
-    last = x.shape[1] - 1
-    steps = [last] if steps is None or len(loss) == 1 else list(steps)
-    names = [
-        f"layer {i // 2 + 1} {'backward' if i % 2 else 'forward'}" if stack.bidirectional else f"layer {i + 1}"
-        for i in range(len(states))
+    back = [stack.bidirectional and i % 2 == 1 for i in range(len(states))]
+    state = tuple(
+        torch.stack([own[name][0 if b else -1] for own, b in zip(states, back, strict=True)]) for name in stack.cell.state
+    )
+    places = [
+        f"layer {i // 2 + 1} {'backward' if b else 'forward'}" if stack.bidirectional else f"layer {i + 1}"
+        for i, b in enumerate(back)
     ]
-    keys = [(i, name) for i, own in enumerate(states) for name in own]
-    tensors = [t for i, name in keys for t in states[i][name]]
-    norms = _norms(loss[steps] if len(loss) > 1 else loss, tensors).unflatten(1, (len(keys), last + 1))
-    total, count = norms.new_zeros(len(keys), last + 1), norms.new_zeros(len(keys), last + 1)
-    for own, t in zip(norms, steps, strict=True):
-        for row, (i, _) in enumerate(keys):
-            back = stack.bidirectional and i % 2 == 1
-            ordered = own[row, 0 if len(loss) == 1 else t :] if back else own[row, : t + 1].flip(0)
-            total[row, : len(ordered)] += ordered
-            count[row, : len(ordered)] += 1
-    rows = zip(keys, total, count, strict=True)
-    means = {f"{names[i]}, {name}": (own[n > 0] / n[n > 0]).tolist() for (i, name), own, n in rows}
-    return ThroughTime(means, {key: half_life(values) for key, values in means.items()}, steps)
-
-
-def _norms(losses: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-    """||dL_i / dx_j|| of losses (N,) by tensors, (N, number of them): all losses go back together."""
-    many = len(losses) > 1
-    seeds = torch.eye(len(losses), dtype=losses.dtype, device=losses.device) if many else torch.ones_like(losses)
-    found = torch.autograd.grad(losses, tensors, seeds, is_grads_batched=many, allow_unused=True)
-    zero = losses.new_zeros(len(losses))
-    return torch.stack([zero if g is None else g.reshape(len(losses), -1).norm(dim=1) for g in found], 1)
+    ordered = {
+        f"{place}, {name}": own[name] if b else own[name][::-1]
+        for place, b, own in zip(places, back, states, strict=True)
+        for name in own
+    }
+    tensors = [s for own in ordered.values() for s in own]
+    found = iter(torch.autograd.grad(losses(y, state)[-1], tensors, allow_unused=True))
+    norms = {key: [0.0 if g is None else float(g.norm()) for g in islice(found, len(own))] for key, own in ordered.items()}
+    return ThroughTime(norms, {key: half_life(values) for key, values in norms.items()})
 
 
 def half_life(norms: Sequence[float]) -> float:
@@ -98,7 +76,7 @@ def jacobian_norms(stack: Recurrent, x: Tensor, layer: int = 0) -> list[float]:
     with torch.no_grad():
         for below in range(layer):
             ran = stack.stack[below](x, None, tuple(x.new_zeros(1, stack.hidden_size) for _ in stack.cell.state))
-            x = x + ran.y if stack.residual and x.shape == ran.y.shape else ran.y
+            x = stack.joined(x, ran.y)
         products = torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b
     size = len(stack.cell.state) * stack.hidden_size
 

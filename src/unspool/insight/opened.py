@@ -32,7 +32,8 @@ class Opened:
 
     `losses` maps what the stack gives, outputs (1, T, H) and last states, to the loss of each step (T,) or of the one answer (1,);
     `answer` maps embedded inputs (B, T', D) to log-probabilities (B,) of what it `said`. `scored` are the symbols whose
-    surprise (-log p in nats) the losses are, where each step has one; together they may be a `text`.
+    surprise (-log p in nats) the losses are, where each step has one; together they may be a `text`. `classes`: the probability of
+    each, where there are some.
     """
 
     symbols: Sequence[str]
@@ -44,7 +45,7 @@ class Opened:
     scored: Sequence[str] = ()
     text: bool = False
     attention: Attention | None = None
-    facts: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
 
     def surprise(self) -> list[float]:
         """-log p of each of the symbols that are scored, in nats."""
@@ -93,7 +94,7 @@ def judged(model: ManyToOne, values: Tensor, symbols: Sequence[str], classes: Se
     with torch.no_grad():
         p = log_probs(model.read(x, lengths(x)))[0]
     best = int(p.argmax())
-    facts = {name: f"{float(value.exp()):.3f}" for name, value in zip(classes, p, strict=True)}
+    shares = {name: f"{float(value.exp()):.3f}" for name, value in zip(classes, p, strict=True)}
     return Opened(
         symbols,
         x,
@@ -101,7 +102,7 @@ def judged(model: ManyToOne, values: Tensor, symbols: Sequence[str], classes: Se
         lambda y, state: -log_probs(model.pooled(y, state[0], lengths(y)))[:, best],
         lambda x: log_probs(model.read(x, lengths(x)))[:, best],
         classes[best],
-        facts=facts,
+        classes=shares,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from unspool.errors import ConfigError, DataError, did_you_mean, extra
-from unspool.insight.gradients import through_time
+from unspool.insight.gradients import jacobian_norms, through_time
 from unspool.insight.opened import Opened
 from unspool.insight.pictures import save
 from unspool.insight.units import RULES, Follower, followers, labels
@@ -23,6 +24,7 @@ from unspool.insight.unrolled import gates, unroll
 __all__ = ["PARTS", "inspect", "write_report"]
 
 PARTS = ("gradient", "gates", "units", "attribution", "attention", "surprise")
+SMALL = 64  # units of a state, all together, whose whole Jacobian is shown
 SHOWN = 24  # units of a layer whose values are shown
 ABLATED = 3  # units whose loss without them is measured
 WORTH = 0.2  # |r| from which a unit is said to follow a rule
@@ -39,7 +41,7 @@ def inspect(
     found: dict[str, Any] = {
         "input": list(opened.symbols),
         "answer": opened.said,
-        **({"classes": opened.facts} if opened.facts else {}),
+        **({"classes": opened.classes} if opened.classes else {}),
     }
     for part in parts or PARTS:
         value = _MAKERS[part](opened) if part != "units" else _units(long, rules) if long else None
@@ -51,8 +53,23 @@ def inspect(
 
 
 def _gradient(opened: Opened) -> dict[str, Any] | None:
-    """Of the last step's loss alone: each more would cost as much as a training step."""
-    return through_time(opened.stack, opened.x, opened.losses).to_json() if opened.x.shape[1] > 2 else None
+    """Of the last step's loss alone: each more would cost as much as a training step. Of small models the whole Jacobian, too."""
+    if opened.x.shape[1] < 3:
+        return None
+    stack, seen = opened.stack, through_time(opened.stack, opened.x, opened.losses)
+    found: dict[str, Any] = {
+        "half-life in steps": {name: round(v, 2) if math.isfinite(v) else None for name, v in seen.half_lives.items()},
+        "norm by distance": {name: _short(values) for name, values in seen.norms.items()},
+    }
+    if len(stack.cell.state) * stack.hidden_size <= SMALL and not stack.bidirectional:
+        found["Jacobian norm by distance"] = {
+            f"layer {layer + 1}": _short(jacobian_norms(stack, opened.x, layer)) for layer in range(stack.layers)
+        }
+    return found
+
+
+def _short(values: Sequence[float]) -> list[float]:
+    return [float(f"{v:.4g}") for v in values]
 
 
 def _gates(opened: Opened) -> dict[str, Any]:
@@ -64,9 +81,7 @@ def _gates(opened: Opened) -> dict[str, Any]:
         )
         chosen = spread.argsort(descending=True)[:SHOWN].tolist()
         values = {name: v[0, :, chosen].T for name, v in own.items()}
-        shown[f"layer {layer + 1}"] = {"units": chosen} | {
-            name: [[float(f"{x:.3g}") for x in row] for row in v.tolist()] for name, v in values.items()
-        }
+        shown[f"layer {layer + 1}"] = {"units": chosen} | {name: [_short(row) for row in v.tolist()] for name, v in values.items()}
     return shown
 
 
@@ -117,7 +132,7 @@ def _loss(opened: Opened, without: Follower | None) -> float:
 
 
 def _attribution(opened: Opened) -> dict[str, list[float]]:
-    return {way: [float(f"{v:.4g}") for v in values] for way, values in opened.attribution().items()}
+    return {way: _short(values) for way, values in opened.attribution().items()}
 
 
 def _attention(opened: Opened) -> dict[str, Any] | None:

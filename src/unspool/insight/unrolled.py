@@ -50,8 +50,7 @@ def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None
                 found[t] = state
             ys.append(torch.stack([state[0] for state in found], 1))
             states.append({name: [state[i] for state in found] for i, name in enumerate(stack.cell.state)})
-        y = torch.cat(ys, 2)
-        x = x + y if stack.residual and x.shape == y.shape else y
+        x = stack.joined(x, torch.cat(ys, 2))
     return Unrolled(x, states)
 
 
@@ -69,8 +68,7 @@ def gates(stack: Recurrent, x: Tensor) -> list[dict[str, Tensor]]:
             ran = stack.stack[i](x, None, tuple(s[i] for s in zero), names)
             ys.append(ran.y)
             found.append({name: SQUASHED[squash[name]](v) if name in squash else v for name, v in ran.trace.items()})
-        y = torch.cat(ys, 2)
-        x = x + y if stack.residual and x.shape == y.shape else y
+        x = stack.joined(x, torch.cat(ys, 2))
     return found
 
 

@@ -130,7 +130,7 @@ class Recurrent(nn.Module):
                 ran = self.stack[i](inputs, lengths, tuple(s[i] for s in state))
                 ys.append(ran.y)
                 last.append(ran.state)
-            x = self._joined(x, torch.cat(ys, dim=2) if self.bidirectional else ys[0])
+            x = self.joined(x, torch.cat(ys, dim=2) if self.bidirectional else ys[0])
         if self.residual and lengths is not None:  # an input beyond its length has come through
             x = torch.where(mask(lengths, x.shape[1])[:, :, None], x, 0.0)
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
@@ -143,7 +143,7 @@ class Recurrent(nn.Module):
         for i, layer in enumerate(self.stack):
             new = layer.step(x, tuple(s[i] for s in state))  # type: ignore[operator]
             last.append(new)
-            x = self._joined(x, new[0])
+            x = self.joined(x, new[0])
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
     def stream(self, batch: int = 1) -> Stream:
@@ -154,7 +154,8 @@ class Recurrent(nn.Module):
             raise ConfigError(f"a stream needs at least 1 sequence, not {batch}")
         return Stream(self, batch)
 
-    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
+    def joined(self, x: Tensor, y: Tensor) -> Tensor:
+        """What a layer passes on, of its input and its output."""
         return x + y if self.residual and x.shape == y.shape else y
 
     def _drop(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from unspool.codecs.video import Video, write_video
 from unspool.decoding.shots import coverage, knapsack, shots
 from unspool.errors import ConfigError, DataError
 
-__all__ = ["Shot", "Summary", "chosen", "cut", "looked", "summarize"]
+__all__ = ["Shot", "Summary", "agreement", "chosen", "cut", "frames_of", "looked", "summarize"]
 
 RATE = 10.0  # frames a second that are looked at, fewer in a long video
 MOST = 1500  # frames that are looked at
@@ -125,6 +125,19 @@ def chosen(
     scores = coverage(looks, begins, costs) if total is None else np.array([total[high] - total[low] for low, high in parts])
     taken = knapsack(scores, costs, budget)
     return scores, [part if take else (0, 0) for part, take in zip(parts, taken.tolist(), strict=True)]
+
+
+def frames_of(parts: Sequence[tuple[int, int]], count: int) -> np.ndarray:
+    """(count,) of whether a frame lies in one of the parts [low, high)."""
+    shown = np.zeros(count, bool)
+    for low, high in parts:
+        shown[low:high] = True
+    return shown
+
+
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """F1 of two summaries, as frames (N,)."""
+    return 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
 
 
 def _write(summary: Summary, output: Path) -> None:

@@ -20,7 +20,7 @@ from unspool.scoring.ranking import kendall, spearman
 from unspool.sequences import Sequences, batches_by_length, mask
 from unspool.tasks.features import Scale
 from unspool.tasks.outputs import written
-from unspool.tasks.summary import Summary, chosen, cut, looked, summarize
+from unspool.tasks.summary import Summary, agreement, chosen, cut, frames_of, looked, summarize
 from unspool.tasks.task import Trained, configure
 from unspool.tasks.video_config import VideoConfig
 from unspool.training import ModelFolder, pick_device
@@ -186,13 +186,13 @@ class SummaryModel(Trained):
         lengths = np.diff([*begins, count])
 
         def shown(importance: np.ndarray | None) -> np.ndarray:
-            return _frames(chosen(video.looks, begins, SHARE, importance)[1], count)
+            return frames_of(chosen(video.looks, begins, SHARE, importance)[1], count)
 
         people = [shown(own) for own in video.scores]
 
         def against(importance: np.ndarray, frames: np.ndarray) -> list[tuple[float, float, float]]:
             return [
-                (_f1(frames, theirs), kendall(importance, own), spearman(importance, own))
+                (agreement(frames, theirs), kendall(importance, own), spearman(importance, own))
                 for theirs, own in zip(people, video.scores, strict=True)
             ]
 
@@ -206,7 +206,7 @@ class SummaryModel(Trained):
         found["even"] = against(even.astype(float), even)
         pairs = combinations(range(len(people)), 2)
         both = ((video.scores[a], video.scores[b], people[a], people[b]) for a, b in pairs)
-        found["people"] = [(_f1(s, t), kendall(a, b), spearman(a, b)) for a, b, s, t in both]
+        found["people"] = [(agreement(s, t), kendall(a, b), spearman(a, b)) for a, b, s, t in both]
         return found
 
     def predict(self, inputs: Iterable[str | Path]) -> Iterator[Summary]:
@@ -224,14 +224,3 @@ class SummaryModel(Trained):
         with written(output) as file:
             file.writelines(f"{row}\n" for row in rows)
         return f"the shots of {len(rows):,} videos are in {output}"
-
-
-def _frames(parts: Sequence[tuple[int, int]], count: int) -> np.ndarray:
-    shown = np.zeros(count, bool)
-    for low, high in parts:
-        shown[low:high] = True
-    return shown
-
-
-def _f1(a: np.ndarray, b: np.ndarray) -> float:
-    return 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
