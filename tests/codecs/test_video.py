@@ -23,6 +23,19 @@ def test_a_file_is_written_and_read_again(tmp_path):
     assert [round(float(f.picture.mean())) for f in frames[::6]] == pytest.approx([10, 40, 70, 100], abs=6)
 
 
+def test_a_codec_that_cannot_be_decoded_is_named(tmp_path):
+    path = tmp_path / "old.avi"
+    with av.open(str(path), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"ZZZZ"))
+    with pytest.raises(DataError, match=r"old\.avi is in the codec ZZZZ, which cannot be decoded here; convert it"):
+        list(Video(path).frames())
+
+
 def test_frames_are_sampled_by_time(tmp_path):
     write_video(tmp_path / "a.mp4", iter(film(30)), 30.0)
     half = list(Video(tmp_path / "a.mp4").frames(10.0, (16, 16)))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from unspool.insight.report import inspect, write_report
 from unspool.insight.units import followers, labels
 from unspool.layers import Embedding, Recurrent
 from unspool.models import Categorical, EncoderDecoder, ManyToOne, OneToMany
+from unspool.sequences import Sequences
 from unspool.vocabulary import Vocabulary
 
 pytest.importorskip("matplotlib")
@@ -51,11 +53,18 @@ def test_attributions_are_complete_whatever_the_task(kind):
         model = EncoderDecoder(Embedding(12, 6), encoder, Embedding(12, 6), decoder, Categorical(8, 12)).eval()
         opened = translated(model, IDS, SYMBOLS, [4, 5, 2], ["p", "q", "."], "pq")
         assert np.sum(opened.attention.weights, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+        said = torch.tensor([[4, 5, 2]])
+        nll = model.nll(Sequences.collate([IDS]), torch.cat([torch.tensor([[Vocabulary.begin]]), said[:, :-1]], 1), said)
+        assert opened.answer(opened.x).item() == pytest.approx(-nll.sum().item(), abs=1e-5)
     whole, nothing = opened.answer(torch.cat([opened.x, torch.zeros_like(opened.x)])).tolist()
     found = opened.attribution()
     assert sum(found["integrated gradients"]) == pytest.approx(whole - nothing, abs=2e-3)
     assert found["left out"][2] == pytest.approx(whole - opened.answer(opened.x[:, [0, 1, 3, 4, 5, 6]]).item(), abs=1e-5)
-    assert len(found["gradient x input"]) == len(SYMBOLS)
+    # near nothing the answer is linear, so the first-order shares are complete as well
+    near = dataclasses.replace(opened, x=1e-3 * opened.x)
+    little = sum(near.attribution(["gradient x input"])["gradient x input"])
+    step = near.answer(torch.cat([near.x, torch.zeros_like(near.x)])).tolist()
+    assert little == pytest.approx(step[0] - step[1], rel=0.05, abs=1e-5)
     with torch.no_grad():
         losses = opened.losses(*opened.stack(opened.x)).tolist()
     assert losses[-1] == pytest.approx(-whole, abs=1e-5)
@@ -135,6 +144,7 @@ def test_the_command_line(model, tmp_path):
         (("inspect", model.folder.path, "the cat", "--only", "gats"), "did you mean 'gates'"),
         (("inspect", model.folder.path, "the cat", "-o", "a.pdf"), "a report is .html"),
         (("inspect", model.folder.path, lines, "--only", "units", "-o", tmp_path / "a.png"), "there is no figure of"),
+        (("demo", "gradints"), "did you mean 'gradients'"),
         (("demo", "positions", "-o", tmp_path / "no" / "a.png"), "cannot write"),
         (("inspect", model.folder.path, "the cat", "--rules", tmp_path / "bad.json"), "holds no rules"),
         (("inspect", model.folder.path, "the cat", "-o", tmp_path / "no" / "a.html"), "cannot write"),

@@ -25,8 +25,13 @@ def demo(
 ) -> None:
     """No data, no flags, about a minute: trains, shows, scores against baselines, prints the next commands."""
     if task not in TOYS:
+        from unspool.errors import ConfigError, did_you_mean
+        from unspool.tasks import TASKS
         from unspool.tasks.verbs import demo
 
+        known = (*TASKS, *TOYS)
+        if task not in known:
+            raise ConfigError(f"there is no task {task!r}{did_you_mean(task, known)}; the demos are {', '.join(known)}")
         demo(task, output, seed=seed)
         return
     from importlib import import_module

@@ -74,8 +74,8 @@ class Video:
                     last, count = time - first, count + 1
                     yield frame, last
         except av.error.FFmpegError as error:
-            codec = _codec(error)
-            if codec:
+            if isinstance(error, av.error.DecoderNotFoundError):
+                codec = _codec(self.path)
                 raise DataError(
                     f"{self.path} is in the codec {codec}, which cannot be decoded here; convert it to H.264"
                 ) from error
@@ -135,9 +135,18 @@ def _sampled(frames: Iterator[tuple[Any, float]], rate: float) -> Iterator[tuple
         yield before, tick / rate
 
 
-def _codec(error: Exception) -> str:
-    found = re.search(r"(?:decoder|codec) ['\"]?(\w+)", str(error)) if "Decoder" in type(error).__name__ else None
-    return found[1] if found else ""
+def _codec(path: Path) -> str:
+    """What FFmpeg calls the codec of a file that it cannot decode; only its log says so."""
+    av = extra("av", "video")
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as said, av.open(str(path)):
+            pass
+    finally:
+        av.logging.set_level(level)
+    found = re.search(r"Video: (?:none \()?(\w+)", " ".join(line for _, _, line in said))
+    return found[1] if found else "of this file"
 
 
 def _number(path: Path) -> tuple[int, str]:
