@@ -12,7 +12,7 @@ from unspool.codecs.events import EventCodec
 from unspool.codecs.midi import bar_lines, merged, notes, score_of
 from unspool.codecs.notebook import NotebookCodec, normal_order, symbols
 from unspool.codecs.rollpicture import write_picture
-from unspool.codecs.rolls import RollCodec, all_rolls, read_rolls
+from unspool.codecs.rolls import LOWEST, RollCodec, all_rolls, read_rolls
 from unspool.codecs.sound import RATE, synthesize, write_wav
 from unspool.errors import DataError, ModelError
 
@@ -336,3 +336,27 @@ def test_a_picture_is_drawn_even_of_nothing(tmp_path):
     for name in ("a.png", "b.png"):
         assert (tmp_path / name).read_bytes()[1:4] == b"PNG"
     assert len(synthesize(empty)) > 0
+
+
+@pytest.mark.parametrize("metre", [(4, 4), (6, 8), (3, 4)])
+@pytest.mark.parametrize("kind", [EventCodec, NotebookCodec, RollCodec])
+def test_notes_are_placed_as_they_are_written(scores, kind, metre):
+    own = [score.copy() for score in scores[:4]]
+    for score in own:
+        score.time_signatures = [symusic.TimeSignature(0, *metre)]
+    codec = kind(2)
+    if kind is not RollCodec:
+        codec.fit(own)
+    for score in own:
+        values = codec.encode(score)
+        found, written = codec.placed(values), notes(codec.decode(values))
+        if kind is RollCodec:
+            assert len(found) == values.sum()
+            assert {(start, pitch) for t, start, _, pitch in found} >= set(zip(written.start, written.pitch, strict=True))
+            assert all(values[t, pitch - LOWEST] for t, _, _, pitch in found)
+            continue
+        places = sorted((round(start, 3), pitch, round(duration, 3)) for _, start, duration, pitch in found)
+        assert places == sorted(
+            zip(written.start.round(3).tolist(), written.pitch.tolist(), written.duration.round(3).tolist(), strict=True)
+        )
+        assert kind is NotebookCodec or all(codec.vocabulary.symbols[values[t]] == f"Pitch_{p}" for t, _, _, p in found)

@@ -41,6 +41,7 @@ def test_frames_are_sampled_by_time(tmp_path):
     half = list(Video(tmp_path / "a.mp4").frames(10.0, (16, 16)))
     assert [f.time for f in half] == pytest.approx([n / 10 for n in range(10)])
     assert half[0].picture.shape == (16, 16, 3)
+    assert [round(float(f.picture.mean())) for f in half[:8:3]] == pytest.approx([10, 55, 100], abs=6)
     more = list(Video(tmp_path / "a.mp4").frames(60.0))
     assert len(more) == 59  # the last one seen at each tick
     assert float(more[11].picture.mean()) == pytest.approx(float(more[10].picture.mean()))

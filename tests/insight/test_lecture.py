@@ -1,5 +1,6 @@
 """What the lecture's pages say, checked numerically; above all where its slides have a slip."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,6 +70,13 @@ def test_a_fact_learned_at_one_position_is_used_at_another(tmp_path):
     assert "feed-forward" in positions.table(found)
     positions.draw(tmp_path / "p.png", found)
     assert (tmp_path / "p.png").exists()
+
+
+def test_copying_asks_for_the_first_symbol():
+    x, y = memory._copy(7, np.random.default_rng(0))
+    assert x.shape[1] == 8
+    assert x[:, 0, : memory.SYMBOLS].argmax(1).tolist() == y.tolist()
+    assert len(set(y.tolist())) == memory.SYMBOLS
 
 
 def test_a_straight_path_remembers_longer_than_none(monkeypatch, tmp_path):

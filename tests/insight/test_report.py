@@ -80,6 +80,8 @@ def test_a_planted_unit_is_found_and_reported_on_the_other_half():
     (best,) = followers([{"c": torch.randn(len(text), 6)}, {"c": s}], {"in brackets": label})
     assert (best.layer, best.state, best.unit) == (1, "c", 3)
     assert best.reported > 0.7
+    s[len(text) // 2 :, 4] = label[len(text) // 2 :]  # better, but only where it must not be looked for
+    assert followers([{"c": s}], {"in brackets": label})[0].unit == 3
     assert followers([{"c": s}], {"never": torch.zeros(len(text))}) == []
 
 
@@ -91,6 +93,14 @@ def test_parts_that_are_not_there():
         inspect(opened, ["gradint"])
     with pytest.raises(ConfigError, match="a report is"):
         write_report("x.pdf", "x", {})
+
+
+def test_no_text_ends_the_page(tmp_path):
+    found = inspect(predicted(writer(), IDS, ["</script>", *SYMBOLS[1:]]), ["surprise"])
+    write_report(tmp_path / "r.html", "</title><b>", found)
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("</script>") == 2
+    assert "</title><b>" not in page
 
 
 def test_the_facts_are_json_and_the_figures_a_picture(tmp_path):

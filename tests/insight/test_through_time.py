@@ -88,6 +88,16 @@ def test_a_single_loss_reaches_backward_layers_from_their_end():
     assert all(v[0] > 0 for name, v in found.norms.items() if name.endswith("a"))
 
 
+def test_distances_are_from_the_step_that_the_loss_is_about():
+    stack = net(bidirectional=True, layers=1)
+    x = torch.randn(1, 5, 3, dtype=torch.float64)
+    found = through_time(stack, x, lambda y, state: y[:, 1].sum()[None], 1)
+    assert len(found.norms["layer 1 forward, a"]) == 2
+    assert len(found.norms["layer 1 backward, a"]) == 4
+    assert all(v > 0 for name in ("forward", "backward") for v in found.norms[f"layer 1 {name}, c"])
+    assert found.norms["layer 1 forward, a"][0] == pytest.approx(2)  # of four ones
+
+
 def test_the_whole_jacobian():
     stack = net("gru", layers=1)
     x = torch.randn(1, 4, 3, dtype=torch.float64)

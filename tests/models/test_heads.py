@@ -26,6 +26,7 @@ def test_all_chords_together_have_probability_one(head):
     chords = torch.tensor(list(itertools.product((0, 1), repeat=KEYS)), dtype=torch.uint8)
     p = (-head.nll(h.expand(len(chords), 3), chords)).exp()
     assert p.sum().item() == pytest.approx(1, abs=1e-5)
+    assert head.nlls(h.expand(len(chords), 3), chords).shape == chords.shape
     drawn = head.sample(h.expand(40_000, 3), rng=torch.Generator().manual_seed(0))
     index = (drawn.long() * 2 ** torch.arange(KEYS - 1, -1, -1)).sum(1)
     found = torch.bincount(index, minlength=len(chords)) / len(drawn)

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 import unspool
-from unspool.codecs.bases import Contig, Gene, decoded, reverse_complement
+from unspool.codecs.bases import Contig, Gene, decoded, encoded, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.codecs.genomes import Genomes
 from unspool.errors import ConfigError, DataError
+from unspool.insight.report import inspect
+from unspool.models.strands import STEP
 from unspool.tasks import dna_reading
 from unspool.tasks.dna_labels import labels
 from unspool.tasks.dna_reading import code_of
@@ -313,3 +315,21 @@ def test_windows_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "c.csv").write_text("label,sequence\nx,ACGT\nx,ACGA\n")
     with pytest.raises(DataError, match="2 windows of 1 classes are too few"):
         unspool.train("dna", tmp_path / "c.csv", tmp_path / "m", epochs=1, progress="silent")
+
+
+def test_inspecting_the_surest_step(model, desk):
+    opened = model.opened(desk / "test" / "test.fa", most=60)
+    assert len(opened.symbols) == opened.x.shape[1] == 60
+    assert {len(s) for s in opened.symbols} == {STEP}
+    bases = encoded("".join(opened.symbols))
+    log_p = model.model(torch.from_numpy(bases)[None])[0][0].log_softmax(1)
+    assert opened.at == int(log_p[:, 0].argmin())
+    assert opened.answer(opened.x).item() == pytest.approx(log_p[opened.at, 1:].max().item(), abs=1e-4)
+    assert f"{opened.at * STEP + 1}-" in opened.said
+    found = inspect(opened)
+    assert len(found["gradient"]["norm by distance"]["layer 1 forward, a"]) == opened.at + 1
+    assert found["attribution"]["left out"][opened.at] != 0
+    assert model.opened("ACGTACGTACGTnACGTA").symbols == ["ACGTACGTA", "CGTNACGTA"]
+    for bad in ("ACGT", "gone.fna", "hello there, world"):
+        with pytest.raises(DataError, match="is no file, nor a text of at least 9 bases"):
+            model.opened(bad)

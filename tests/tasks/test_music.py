@@ -13,6 +13,7 @@ import unspool
 from codecs_help import some
 from unspool.codecs.midi import MidiFiles, notes, read_midi, score_of
 from unspool.errors import ConfigError, DataError, UnspoolError
+from unspool.insight.report import inspect, write_report
 from unspool.tasks.cadences import write
 from unspool.tasks.music_config import MusicConfig, settle, transposition
 from unspool.tasks.music_data import Source, split
@@ -56,6 +57,18 @@ def test_every_representation_is_scored_beside_its_baselines(trained, folder):
     if unit != "step":  # the parts are the whole
         assert sum(s["log-probability"] for s in scores) == pytest.approx(-found[f"nats per {unit}"] * found["counted"], rel=1e-4)
     assert [name for name, _ in trained.scores([folder / "others"])] == files
+
+
+def test_the_surprise_of_each_note(trained, folder, tmp_path):
+    opened = trained.opened(sorted((folder / "others").iterdir())[0])
+    assert {note.pitch for note in opened.notes} <= set(range(128))
+    assert min(note.nats for note in opened.notes) > 0
+    if trained.unit != "step":
+        assert {round(n.nats, 4) for n in opened.notes} <= {round(v, 4) for v in opened.surprise()}
+    found = inspect(opened, ["surprise"])
+    assert len(found["surprise"]["notes"]) == len(opened.notes)
+    write_report(tmp_path / "r.html", "r", found)
+    assert '<figure data-part="surprise">' in (tmp_path / "r.html").read_text()
 
 
 def test_a_roll_is_evaluated_on_all_but_the_first_steps(folder):

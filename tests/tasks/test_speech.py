@@ -12,6 +12,8 @@ import unspool
 from unspool.codecs.audio import AudioFile
 from unspool.codecs.recordings import Recordings
 from unspool.errors import ConfigError, DataError, ModelError
+from unspool.insight.report import inspect
+from unspool.sequences import Sequences
 from unspool.tasks.formants import RATE, WORDS, say, write
 from unspool.tasks.speech_data import GAP_STEP, INSIDE, START, Utterances, compose, faster, mix
 from unspool.tasks.speech_listen import listen
@@ -366,3 +368,30 @@ def test_digits_are_named_by_their_files(real_data):
     found = Recordings([real_data / "speech/fsdd/recordings"])
     assert len(found.items) == 2000
     assert {r.speaker for r in found.items} == {"george", "jackson", "nicolas", "theo"}
+
+
+@pytest.mark.parametrize("kind", ["model", "live"])
+def test_inspecting_what_was_said(kind, words, request):
+    model = request.getfixturevalue(kind)
+    file = sorted(words.glob("**/*.wav"))[0]
+    opened = model.opened(file)
+    assert opened.said == next(iter(model.predict([file]))).text
+    assert len(opened.symbols) == opened.x.shape[1]
+    values = AudioFile(file).read(model.rate)
+    batch, y = Sequences.collate([values]), torch.from_numpy(model.codec.encode(opened.said))[None]
+    h = model.model(batch)
+    nll = model.model.head.nll(h.values, h.lengths, y, torch.tensor([y.shape[1]]))
+    assert opened.answer(opened.x).item() == pytest.approx(-nll.item(), abs=1e-4)
+    assert opened.losses(*opened.stack(opened.x)).tolist() == pytest.approx([nll.item()], abs=1e-4)
+    found = inspect(opened)
+    assert set(found) == {"input", "answer", "gradient", "gates", "attribution"}
+    assert len(found["attribution"]["left out"]) == len(opened.symbols)
+
+
+def test_inspecting_silence(live, tmp_path):
+    soundfile.write(tmp_path / "s.wav", np.zeros(100), 8000)
+    opened = live.opened(tmp_path / "s.wav")
+    assert opened.said == "nothing"
+    assert opened.answer(opened.x).item() <= 0
+    with pytest.raises(DataError, match=r"gone\.wav"):
+        live.opened("gone.wav")

@@ -1,10 +1,14 @@
+import copy
 import json
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 import unspool
 from unspool.errors import ConfigError, DataError
+from unspool.tasks.classes import ClassFeed, ClassJob
 from unspool.tasks.config import divided
 from unspool.tasks.features import Scale, filled, points, varied
 
@@ -31,6 +35,7 @@ def test_a_short_training_beats_the_majority(trained):
     found = model.evaluate([test])
     assert found["accuracy"] > 0.9 > found["baselines"]["majority, accuracy"]
     assert "nearest series, accuracy" in found["baselines"]
+    assert 0 < found["nats per series"] < np.log(2)
     often = int(np.load(test.with_name("train.npz"))["y"].mean() > 0.5)
     assert found["baselines"]["majority, accuracy"] == pytest.approx((np.load(test)["y"] == often).mean())
 
@@ -111,3 +116,16 @@ def test_varied_series_keep_their_width_and_are_finite():
     scaled = Scale.of([x]).numbers(x)
     assert scaled.shape == (9, 12)
     assert abs(float(scaled[:, :6].mean())) < 1e-4
+
+
+def test_classes_are_smoothed_in_training_alone(trained):
+    model, network = trained[0], copy.deepcopy(trained[0].model)
+    feed = ClassFeed([v.values for v in model.examples_of([trained[1]], True)], np.zeros(60, int), 8, 0)
+    job = ClassJob(network, feed, feed, model.classes, "series")
+    batch = next(feed.epoch(-1))
+    assert job.loss(batch, None)[0].item() == pytest.approx(network.nll(*batch).sum().item(), rel=1e-4)
+    network.train()
+    torch.manual_seed(0)  # of the dropout
+    smoothed = F.cross_entropy(network.head(network(batch[0])), batch[1], reduction="sum", label_smoothing=0.1)
+    torch.manual_seed(0)
+    assert job.loss(batch, None)[0].item() == pytest.approx(smoothed.item(), rel=1e-4)

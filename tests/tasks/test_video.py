@@ -47,6 +47,10 @@ def test_a_stream_answers_as_the_whole_clip_does(model, desk):
         found = stream.push(picture)
     whole = model.probabilities([frames])[0]
     np.testing.assert_allclose(list(found.values()), whole, atol=1e-5)
+    pieces = model.stream()
+    for part in np.array_split(frames, [5, 7]):
+        pieces.see(part)
+    np.testing.assert_allclose(list(pieces.judged().values()), whole, atol=1e-5)
     (answer,) = model.predict([path])
     assert answer.probabilities == pytest.approx(found, abs=1e-5)
     assert answer.moments[0][0] == 0
@@ -190,6 +194,7 @@ def test_the_command_line(model, film, desk, tmp_path):
         (("summarize", film, "--share", "2"), "share must lie above 0"),
         (("summarize", "gone.mp4"), "there is no video gone.mp4"),
         (("summarize", "x.mp4"), "cannot be read as a video"),
+        (("summarize", film, "--model", model.folder.path), "is no model of summaries"),
         (("predict", model.folder.path, "gone.mp4"), "there is no file or folder gone.mp4"),
     ]:
         done = run(*arguments)

@@ -5,8 +5,10 @@ import pytest
 
 import unspool
 from unspool.codecs.clips import Clips
+from unspool.codecs.video import Video, write_video
 from unspool.errors import DataError
-from unspool.tasks.summary import chosen, summarize
+from unspool.insight.report import inspect
+from unspool.tasks.summary import Shot, Summary, _write, agreement, chosen, looked, summarize
 from unspool.tasks.video_shapes import write_films
 from unspool.tasks.video_summaries import scored
 
@@ -71,3 +73,39 @@ def test_a_table_without_scores(model, tmp_path, desk):
     (tmp_path / "t.csv").write_text(f"path,label\n{desk / 'test' / '0.npy'},a\n")
     with pytest.raises(DataError, match="has no scores"):
         model.evaluate([tmp_path / "t.csv"])
+
+
+def test_inspecting_what_matters_most(model, desk):
+    film = desk / "test" / "0.npy"
+    opened = model.opened(film)
+    importance = model.importance(looked(film)[0])
+    assert opened.at == int(importance.argmax())
+    assert opened.answer(opened.x).exp().item() == pytest.approx(importance.max(), abs=1e-4)
+    assert opened.said.startswith(f"second {opened.symbols[opened.at]} matters")
+    assert {"gradient", "gates", "attribution"} <= set(inspect(opened))
+
+
+def test_agreement_is_that_of_the_frames_in_both():
+    assert agreement(np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 1], bool)) == pytest.approx(2 / 5)
+
+
+def test_all_that_people_say_of_a_video_is_on_one_side(desk, monkeypatch, tmp_path):
+    seen = []
+
+    def summaries(data, parts, *others):
+        seen.extend({clip.path for clip in part} for part in parts)
+        raise DataError("enough")
+
+    monkeypatch.setattr("unspool.tasks.video._summaries", summaries)
+    with pytest.raises(DataError, match="enough"):
+        unspool.train("video", desk / "train" / "scores.csv", tmp_path / "m", progress="silent")
+    assert seen[0]
+    assert seen[1]
+    assert not seen[0] & seen[1]
+
+
+def test_a_picture_that_stands_all_along_is_shown(tmp_path):
+    write_video(tmp_path / "slow.mp4", iter(np.full((4, 32, 32, 3), 60, np.uint8)), 0.5)
+    shown = Summary(str(tmp_path / "slow.mp4"), 8.0, [Shot(0, 8, 1, (2.5, 3.5))])
+    _write(shown, tmp_path / "s.mp4")
+    assert len(list(Video(tmp_path / "s.mp4").frames())) == 1

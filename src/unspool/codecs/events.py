@@ -163,6 +163,25 @@ class EventCodec:
         """The places (N,) of the `Bar` events."""
         return np.flatnonzero(np.asarray(ids) == self.vocabulary["Bar_None"])
 
+    def placed(self, ids: np.ndarray) -> list[tuple[int, float, float, int]]:
+        """Each whole note: the place (in ids) of its pitch, its start and duration in quarter notes, and the pitch."""
+        found, bar, length, beat, start, at = list[tuple[int, float, float, int]](), 0.0, 0.0, 1.0, 0.0, 0
+        for t, (kind, value) in enumerate(self._names[i].split("_") for i in ids.tolist()):
+            if kind == "Bar":
+                bar += length
+            elif kind == "TimeSig":
+                beats, denominator = map(int, value.split("/"))
+                beat = 4 / denominator
+                length = beats * beat
+            elif kind == "Position":
+                start = bar + int(value) * beat / BEAT
+            elif kind in self.grammar.keys:
+                at = t
+            elif kind == "Duration":
+                whole, part, parts = map(int, value.split("."))
+                found.append((at, start, (whole + part / parts) * beat, int(self._names[ids[at]].split("_")[1])))
+        return found
+
     def pitches(self, ids: np.ndarray) -> tuple[int, int]:
         """The lowest and highest pitch of a piece."""
         found = ids[(ids >= self._first) & (ids <= self._first + self._high - self._low)] - self._first + self._low

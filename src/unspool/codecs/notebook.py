@@ -60,6 +60,11 @@ class NotebookCodec:
         n = len(place)
         return score_of(Notes(place * STEP, np.full(n, STEP), pitch, np.full(n, 90), np.zeros(n, np.int64)))
 
+    def placed(self, ids: np.ndarray) -> list[tuple[int, float, float, int]]:
+        """Each note as written: the place of its symbol in ids, its start and duration in quarter notes, and its pitch."""
+        symbols = [self.vocabulary.symbols[i] if i > 3 else "" for i in ids.tolist()]
+        return [(t, t * STEP, STEP, pitch) for t, symbol in enumerate(symbols) if symbol for pitch in _keys(symbol)]
+
     def pitches(self, ids: np.ndarray) -> tuple[int, int]:
         """The lowest and highest pitch of the single notes of a piece."""
         found = self._pitches[ids]

@@ -71,6 +71,11 @@ class RollCodec:
         found = Notes(first / self.steps, (last - first) / self.steps, key + LOWEST, np.full(n, 90), np.zeros(n, np.int64))
         return score_of(found)
 
+    def placed(self, roll: Roll) -> list[tuple[int, float, float, int]]:
+        """Each key in each step: the step, its start and duration in quarter notes, and the pitch."""
+        steps, keys = np.nonzero(roll)
+        return [(t, t / self.steps, 1 / self.steps, LOWEST + key) for t, key in zip(steps.tolist(), keys.tolist(), strict=True)]
+
     def pitches(self, roll: Roll) -> tuple[int, int]:
         """The lowest and highest key of a piece; all of them in one that is silent."""
         used = np.flatnonzero(roll.any(0))

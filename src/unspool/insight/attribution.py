@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,21 +33,27 @@ def leave_one_out(answer: Callable[[Sequences], Tensor], ids: Tensor, groups: Se
     return scores[0] - scores[1:]
 
 
-def integrated_gradients(answer: Callable[[Tensor], Tensor], x: Tensor, steps: int = 64) -> Tensor:
+def integrated_gradients(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Each step's share (T,) in the difference that the input x (T, D) makes to the answer, from an input of zeros on.
 
-    Sundararajan et al. 2017. The shares sum to answer(x) - answer(0), up to the error of `steps` points of the midpoint rule.
-
-    `answer` maps inputs (B, T, D) to (B,).
+    Sundararajan et al. 2017. The shares sum to answer(x) - answer(0), up to the error of a Gauss-Legendre rule: of 16 points, or of
+    twice as many as long as a hundredth of the difference is missing, up to 128. Where a long recurrence jumps along the way, more
+    is missing: compare the sum. `answer` maps inputs (B, T, D) to (B,).
     """
-    total = torch.zeros_like(x)
-    places = (torch.arange(steps, device=x.device, dtype=x.dtype) + 0.5) / steps
-    for part in places.split(32):
-        points = (part[:, None, None] * x).requires_grad_()
-        with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(answer(points).sum(), points)
-        total += gradient.sum(0)
-    return (total / steps * x).sum(1)
+    with torch.no_grad():
+        whole, nothing = answer(torch.stack([x, torch.zeros_like(x)])).tolist()
+    points = 16
+    while True:
+        places, weights = (torch.from_numpy(v).to(x) / 2 for v in np.polynomial.legendre.leggauss(points))  # of [-1, 1]
+        total = torch.zeros_like(x)
+        for place, weight in zip(places.split(32), weights.split(32), strict=True):
+            way = ((place + 0.5)[:, None, None] * x).requires_grad_()
+            with torch.enable_grad():
+                total += torch.autograd.grad(answer(way) @ weight, way)[0].sum(0)
+        shares = (total * x).sum(1)
+        if points == 128 or abs(shares.sum().item() - (whole - nothing)) <= max(0.01 * abs(whole - nothing), 1e-3):
+            return shares
+        points *= 2
 
 
 def gradient_times_input(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -58,12 +65,15 @@ def gradient_times_input(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tenso
 
 
 @torch.no_grad()
-def steps_left_out(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """By how much each step of x (T, D) raises the answer: that with all of them less that without; 0 for a single one."""
+def steps_left_out(answer: Callable[[Tensor], Tensor], x: Tensor, *, silent: bool = False) -> Tensor:
+    """By how much each step of x (T, D) raises the answer: that with all of them less that without, or, where the answer is about
+    one of the places, with zeros in its stead (`silent`); 0 for a single one."""
     T = len(x)
     if T < 2:
         return x.new_zeros(T)
     kept = ~torch.eye(T, dtype=torch.bool, device=x.device)
     most = max(1, 32_768 // T)
-    rest = torch.cat([answer(torch.stack([x[row] for row in rows])) for rows in kept.split(most)])
+    rest = torch.cat(
+        [answer(rows[:, :, None] * x if silent else torch.stack([x[row] for row in rows])) for rows in kept.split(most)]
+    )
     return answer(x[None]) - rest

@@ -25,12 +25,12 @@ class ThroughTime(NamedTuple):
     half_lives: dict[str, float]  # steps
 
 
-def through_time(stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], Tensor]) -> ThroughTime:
+def through_time(stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], Tensor], at: int | None = None) -> ThroughTime:
     """||dL/ds<t>|| of each layer and state, exactly: a vector-Jacobian product through all later steps and layers.
 
     `losses` maps outputs (1, T, H) and the last states, in torch's order, to the loss of each step (T,), of which the last is
-    looked at, or to the one loss (1,). Distances of a forward layer count from the last step, those of a backward one from the
-    first.
+    looked at, or to the one loss (1,). Distances count from the step `at`, which that loss is about; else those of a forward layer
+    from the last step, and those of a backward one from the first.
     """
     y, states = unroll(stack, x)
     back = [stack.bidirectional and i % 2 == 1 for i in range(len(states))]
@@ -42,7 +42,7 @@ def through_time(stack: Recurrent, x: Tensor, losses: Callable[[Tensor, State], 
         for i, b in enumerate(back)
     ]
     ordered = {
-        f"{place}, {name}": own[name] if b else own[name][::-1]
+        f"{place}, {name}": own[name][at or 0 :] if b else own[name][at::-1]
         for place, b, own in zip(places, back, states, strict=True)
         for name in own
     }

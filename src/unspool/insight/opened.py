@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from unspool.layers import Recurrent
 from unspool.models import EncoderDecoder, ManyToOne, OneToMany
 from unspool.vocabulary import Vocabulary
 
-__all__ = ["BEGIN", "END", "Attention", "Opened", "judged", "predicted", "translated"]
+__all__ = ["BEGIN", "END", "Attention", "Note", "Opened", "answered", "judged", "predicted", "translated", "whole"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,23 @@ class Attention:
     weights: Sequence[Sequence[float]]
 
 
+class Note(NamedTuple):
+    """On a piano roll, how unexpected it was: `start` and `duration` in quarter notes, `nats` -log p of its pitch."""
+
+    start: float
+    duration: float
+    pitch: int
+    nats: float
+
+
 @dataclass(frozen=True)
 class Opened:
     """An input as `symbols`, one a step, embedded as x (1, T, D), and what a model makes of it.
 
     `losses` maps what the stack gives, outputs (1, T, H) and last states, to the loss of each step (T,) or of the one answer (1,);
     `answer` maps embedded inputs (B, T', D) to log-probabilities (B,) of what it `said`. `scored` are the symbols whose
-    surprise (-log p in nats) the losses are, where each step has one; together they may be a `text`. `classes`: the probability of
-    each, where there are some.
+    surprise (-log p in nats) the losses are, where each step has one; together they may be a `text`, or hold `notes`.
+    `classes`: the probability of each, where there are some. `at`: the step that an answer in the middle is about.
     """
 
     symbols: Sequence[str]
@@ -44,7 +55,9 @@ class Opened:
     said: str
     scored: Sequence[str] = ()
     text: bool = False
+    notes: Sequence[Note] = ()
     attention: Attention | None = None
+    at: int | None = None
     classes: dict[str, str] = field(default_factory=dict)
 
     def surprise(self) -> list[float]:
@@ -54,15 +67,34 @@ class Opened:
         with torch.no_grad():
             return self.losses(*self.stack(self.x)).tolist()
 
+    @property
+    def difference(self) -> float:
+        """By how much the whole input raises the log-probability of the answer, from an input of zeros on."""
+        with torch.no_grad():
+            whole, nothing = self.answer(torch.cat([self.x, torch.zeros_like(self.x)])).tolist()
+        return whole - nothing
+
     def attribution(self, ways: Sequence[str] = ("gradient x input", "integrated gradients", "left out")) -> dict[str, list[float]]:
         """What each step added to the log-probability of the answer (T,), by name of the way: the gradient there times the input;
-        its integral from an input of zeros on, whose sum is the difference that the whole input makes; and the difference to the
-        answer without that step."""
-        known = {"gradient x input": gradient_times_input, "integrated gradients": integrated_gradients, "left out": steps_left_out}
+        its integral from an input of zeros on, whose sum is nearly the `difference` that the whole input makes; and the difference
+        to the answer without that step."""
+        known: dict[str, Callable[..., Tensor]] = {
+            "gradient x input": gradient_times_input,
+            "integrated gradients": integrated_gradients,
+            "left out": partial(steps_left_out, silent=self.at is not None),
+        }
         return {way: known[way](self.answer, self.x[0]).tolist() for way in ways}
 
 
 BEGIN, END = "\u22a2", "\u22a3"  # how the marks around a sequence are shown
+
+
+def answered(
+    symbols: Sequence[str], x: Tensor, stack: Recurrent, loss: Callable[[Tensor, State], Tensor], said: str, **more: Any
+) -> Opened:
+    """What a model makes of x (1, T, D) whose `loss` maps what the stack gives, outputs (B, T', H) and last states, to
+    -log p (B,) of what it `said`; `more` are fields of Opened."""
+    return Opened(symbols, x.detach(), stack, loss, lambda x: -loss(*stack(x)), said, **more)
 
 
 def predicted(model: OneToMany, values: Tensor, symbols: Sequence[str], *, text: bool = False) -> Opened:
@@ -83,52 +115,36 @@ def predicted(model: OneToMany, values: Tensor, symbols: Sequence[str], *, text:
 
 def judged(model: ManyToOne, values: Tensor, symbols: Sequence[str], classes: Sequence[str], temperature: float = 1.0) -> Opened:
     """What a model that gives one class to a sequence makes of values (T, ...)."""
-    x = model.embed(values[None]).detach()
+    x = model.embed(values[None])
 
-    def log_probs(h: Tensor) -> Tensor:
-        return model.head.log_probs(h, temperature)  # type: ignore[operator]
-
-    def lengths(x: Tensor) -> Tensor:
-        return torch.full((len(x),), x.shape[1], device=x.device)
+    def log_probs(y: Tensor, state: State) -> Tensor:
+        return model.head.log_probs(model.pooled(y, state[0], whole(y)), temperature)  # type: ignore[operator]
 
     with torch.no_grad():
-        p = log_probs(model.read(x, lengths(x)))[0]
+        p = log_probs(*model.stack(x))[0]
     best = int(p.argmax())
     shares = {name: f"{float(value.exp()):.3f}" for name, value in zip(classes, p, strict=True)}
-    return Opened(
-        symbols,
-        x,
-        model.stack,
-        lambda y, state: -log_probs(model.pooled(y, state[0], lengths(y)))[:, best],
-        lambda x: log_probs(model.read(x, lengths(x)))[:, best],
-        classes[best],
-        classes=shares,
-    )
+    return answered(symbols, x, model.stack, lambda y, state: -log_probs(y, state)[:, best], classes[best], classes=shares)
 
 
 def translated(
     model: EncoderDecoder, values: Tensor, symbols: Sequence[str], ids: Sequence[int], written: Sequence[str], said: str
 ) -> Opened:
     """What a model that writes another sequence makes of values (T, ...), given the ids that it wrote, the end included."""
-    x = model.source(values[None]).detach()
+    x = model.source(values[None])
     targets = torch.tensor([list(ids)], device=x.device)
     inputs = torch.cat([torch.full_like(targets[:, :1], Vocabulary.begin), targets[:, :-1]], 1)
 
     def loss(outputs: Tensor, state: State) -> Tensor:
-        lengths = torch.full((len(outputs),), outputs.shape[1], device=outputs.device)
-        h, _ = model(model.remember(outputs, state, lengths), inputs.expand(len(outputs), -1))
+        h, _ = model(model.remember(outputs, state, whole(outputs)), inputs.expand(len(outputs), -1))
         return model.head.nll(h, targets.expand(len(outputs), -1)).sum(1)  # type: ignore[operator]
 
     with torch.no_grad():
         outputs, state = model.encoder(x)
-        memory = model.remember(outputs, state, torch.tensor([x.shape[1]], device=x.device))
-        weights = model(memory, inputs)[1][0].tolist()
-    return Opened(
-        symbols,
-        x,
-        model.encoder,
-        loss,
-        lambda x: -loss(*model.encoder(x)),
-        said,
-        attention=Attention(symbols, written, weights),
-    )
+        weights = model(model.remember(outputs, state, whole(outputs)), inputs)[1][0].tolist()
+    return answered(symbols, x, model.encoder, loss, said, attention=Attention(symbols, written, weights))
+
+
+def whole(y: Tensor) -> Tensor:
+    """The lengths (B,) of outputs (B, T, H) that have no padding."""
+    return torch.full((len(y),), y.shape[1], device=y.device)

@@ -27,6 +27,7 @@ PARTS = ("gradient", "gates", "units", "attribution", "attention", "surprise")
 SMALL = 64  # units of a state, all together, whose whole Jacobian is shown
 SHOWN = 24  # units of a layer whose values are shown
 ABLATED = 3  # units whose loss without them is measured
+WHOLLY = 5.0  # nats from which on a note is drawn as wholly unexpected
 WORTH = 0.2  # |r| from which a unit is said to follow a rule
 
 
@@ -56,7 +57,7 @@ def _gradient(opened: Opened) -> dict[str, Any] | None:
     """Of the last step's loss alone: each more would cost as much as a training step. Of small models the whole Jacobian, too."""
     if opened.x.shape[1] < 3:
         return None
-    stack, seen = opened.stack, through_time(opened.stack, opened.x, opened.losses)
+    stack, seen = opened.stack, through_time(opened.stack, opened.x, opened.losses, opened.at)
     found: dict[str, Any] = {
         "half-life in steps": {name: round(v, 2) if math.isfinite(v) else None for name, v in seen.half_lives.items()},
         "norm by distance": {name: _short(values) for name, values in seen.norms.items()},
@@ -131,8 +132,11 @@ def _loss(opened: Opened, without: Follower | None) -> float:
     return float(opened.losses(whole, ())[-x.shape[1] :].mean())
 
 
-def _attribution(opened: Opened) -> dict[str, list[float]]:
-    return {way: _short(values) for way, values in opened.attribution().items()}
+def _attribution(opened: Opened) -> dict[str, Any]:
+    ways = opened.attribution()
+    missing = opened.difference - sum(ways["integrated gradients"])
+    facts = {"difference": round(opened.difference, 4), "missing": round(missing, 4)}
+    return {way: _short(values) for way, values in ways.items()} | facts
 
 
 def _attention(opened: Opened) -> dict[str, Any] | None:
@@ -145,7 +149,8 @@ def _attention(opened: Opened) -> dict[str, Any] | None:
 def _surprise(opened: Opened) -> dict[str, Any] | None:
     if not opened.scored:
         return None
-    return {"symbols": list(opened.scored), "nats": [round(v, 4) for v in opened.surprise()]}
+    found = {"symbols": list(opened.scored), "nats": [round(v, 4) for v in opened.surprise()]}
+    return found | ({"notes": [[round(v, 4) for v in note] for note in opened.notes]} if opened.notes else {})
 
 
 _MAKERS: dict[str, Callable[[Opened], Any]] = {
@@ -167,7 +172,8 @@ def write_report(path: str | Path, title: str, found: Mapping[str, Any]) -> None
             _figure(found, path)
         elif path.suffix in (".html", ".htm"):
             page = resources.files("unspool.insight").joinpath("report.html").read_text("utf-8")
-            pictures = "".join(f"<figure>{_svg(part, found)}</figure>" for part in ("gradient", "attention") if part in found)
+            drawn = [p for p in ("gradient", "attention", "surprise") if p in found and (p != "surprise" or "notes" in found[p])]
+            pictures = "".join(f'<figure data-part="{part}">{_svg(part, found)}</figure>' for part in drawn)
             data = json.dumps({"title": title, **found}, ensure_ascii=False).replace("<", "\\u003c")
             texts = {"title": html.escape(title), "figures": pictures, "data": data}
             path.write_text(re.sub(r"\{\{(\w+)\}\}", lambda mark: texts[mark[1]], page), "utf-8")
@@ -232,10 +238,22 @@ def _draw_attention(axes: Any, attention: Mapping[str, Any]) -> None:
     axes.set_title("Where each symbol written was looked for")
 
 
+def _draw_surprise(axes: Any, surprise: Mapping[str, Any]) -> None:
+    if "notes" not in surprise:
+        _draw_bars(axes, surprise["nats"], surprise["symbols"], "nats", "Surprise")
+        return
+    starts, durations, pitches, nats = zip(*surprise["notes"], strict=True)
+    colours = extra("matplotlib", "inspect").colormaps["viridis_r"]([min(1.0, v / WHOLLY) for v in nats])
+    axes.barh(pitches, durations, left=starts, height=0.9, color=colours)
+    octaves = [p for p in range(min(pitches) - 2, max(pitches) + 3) if p % 12 == 0]
+    axes.set_yticks(octaves, [f"C{p // 12 - 1}" for p in octaves])
+    axes.set(xlabel="quarter notes", title=f"How little each note was expected: yellow 0, violet {WHOLLY:g} nats and more")
+
+
 _DRAWN: dict[str, Callable[[Any, Any], None]] = {
     "gradient": _draw_gradient,
     "gates": _draw_gates,
     "attribution": lambda axes, v: _draw_bars(axes, v["integrated gradients"], [], "nats", "What each step added to the answer"),
     "attention": _draw_attention,
-    "surprise": lambda axes, v: _draw_bars(axes, v["nats"], v["symbols"], "nats", "Surprise"),
+    "surprise": _draw_surprise,
 }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unspool.engines import reference
+from unspool.engines import Weights, reference
 from unspool.equations import in_order
 from unspool.equations import trace as traced
 from unspool.errors import CellError
@@ -27,7 +27,7 @@ class Unrolled(NamedTuple):
 
 
 def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None) -> Unrolled:
-    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation. `mute`: a layer, a state and the
+    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation; weights are constants. `mute`: a layer, a state and the
     unit of it that is held at 0."""
     states: list[dict[str, list[Tensor]]] = []
     directions = 2 if stack.bidirectional else 1
@@ -38,9 +38,9 @@ def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None
         ys = []
         for layer in stack.stack[depth * directions : (depth + 1) * directions]:
             muted = mute is not None and mute[0] == len(states)
-            weights = layer.weights()  # type: ignore[operator]
+            weights = Weights(*(w.detach() for w in layer.weights()))  # type: ignore[operator]
             products = torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b
-            state = tuple(x.new_zeros(len(x), stack.hidden_size) for _ in stack.cell.state)
+            state = tuple(x.new_zeros(len(x), stack.hidden_size).requires_grad_() for _ in stack.cell.state)
             places = range(x.shape[1])
             found: list[tuple[Tensor, ...]] = [()] * x.shape[1]
             for t in reversed(places) if layer.reverse else places:

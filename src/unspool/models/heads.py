@@ -106,7 +106,11 @@ class Bernoulli(nn.Module):
 
     def nll(self, h: Tensor, y: Tensor) -> Tensor:
         """-log p(y) in nats for y (..., K) of zeros and ones, summed over the keys: (...)."""
-        return F.binary_cross_entropy_with_logits(self(h), y.to(h.dtype), reduction="none").sum(-1)
+        return self.nlls(h, y).sum(-1)
+
+    def nlls(self, h: Tensor, y: Tensor) -> Tensor:
+        """-log p in nats of each key of y (..., K): (..., K)."""
+        return F.binary_cross_entropy_with_logits(self(h), y.to(h.dtype), reduction="none")
 
     def sample(
         self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None, temperature: float = 1.0
@@ -139,7 +143,11 @@ class NADE(nn.Module):
         self.A = nn.Parameter(torch.zeros(keys, keys))
 
     def nll(self, h: Tensor, y: Tensor) -> Tensor:
-        """-log p(y) in nats for y (..., K) of zeros and ones, summed over the keys: (...).
+        """-log p(y) in nats for y (..., K) of zeros and ones, summed over the keys: (...)."""
+        return self.nlls(h, y).sum(-1)
+
+    def nlls(self, h: Tensor, y: Tensor) -> Tensor:
+        """-log p in nats of each key of y (..., K), given those above it: (..., K).
 
         Between two ones nothing new is known, so the hidden units are computed once for each one of a row, not for each key.
         """
@@ -157,7 +165,7 @@ class NADE(nn.Module):
         hidden, linear = (F.pad(k, (0, 0, 1, 0)).cumsum(1) for k in known)
         units = torch.sigmoid(self.condition(h).flatten(0, -2)[:, None] + hidden)
         logits = (units @ self.V.T + linear).gather(1, before[:, None])[:, 0] + self.out(h).flatten(0, -2)
-        return F.binary_cross_entropy_with_logits(logits, rows.to(h.dtype), reduction="none").sum(1).view(y.shape[:-1])
+        return F.binary_cross_entropy_with_logits(logits, rows.to(h.dtype), reduction="none").flip(1).view(y.shape)
 
     def sample(
         self, h: Tensor, allowed: Tensor | None = None, rng: torch.Generator | None = None, temperature: float = 1.0

@@ -68,16 +68,23 @@ class Listener(nn.Module):
 
     def forward(self, batch: Sequences) -> Sequences:
         """Pressure values (B, N), each of at least one window, to hidden states (B, T, H)."""
+        x = self.read(batch)
+        h, _ = self.stack(dropout(x.values, self.dropout, self.training), x.lengths)
+        return Sequences(dropout(self.told(h, x.lengths), self.dropout, self.training), x.lengths)
+
+    def read(self, batch: Sequences) -> Sequences:
+        """Pressure values (B, N) to what the stack reads, (B, T, D)."""
         lengths = (batch.lengths - self.frames.size) // self.frames.hop + 1
         x = self.normalise(self.frames(batch.values), lengths)
         if self.training:
             x = disguised(x, lengths)
         x, lengths = self.first(x[:, :, None], lengths)
         x, lengths = self.second(x, lengths)
-        h, _ = self.stack(dropout(self.seen(x), self.dropout, self.training), lengths)
-        if self.ahead:
-            h = F.relu(self.ahead(h, lengths)[0])
-        return Sequences(dropout(h, self.dropout, self.training), lengths)
+        return Sequences(self.seen(x), lengths)
+
+    def told(self, h: Tensor, lengths: Tensor) -> Tensor:
+        """What the stack gives, (B, T, H), to hidden states: a streaming model looks ahead."""
+        return F.relu(self.ahead(h, lengths)[0]) if self.ahead else h
 
     def seen(self, x: Tensor) -> Tensor:
         """Patches (B, T, C, F) to what the stack reads, (B, T, D)."""

@@ -46,14 +46,20 @@ class Strands(nn.Module):
         """Bases (B, L), 0 to 3 or 4 for an unknown one, L a multiple of nine, to the logits of classes (B, L / 9, 7), and of a
         start at each base: (B, L, 2), forward ones at their first base, backward ones at their last."""
         B = len(bases)
-        known = F.one_hot(bases.long(), 5)[:, :, :4].to(self.frames.weight.dtype)
-        both = torch.cat([known, known.flip(1, 2)]).transpose(1, 2)
-        codons = F.relu(self.codons(both))
-        x = F.relu(self.steps(codons)).transpose(1, 2)
+        codons, x = self.read(bases)
         h, _ = self.stack(dropout(x, self.dropout, self.training))
         h = dropout(h, self.dropout, self.training)
-        frames, starts = self.frames(h), self.starts(h).unflatten(2, (2, STEP))
-        mirrored = frames[B:].flip(1)[:, :, self._mirror]
+        starts = self.starts(h).unflatten(2, (2, STEP))
         local = self.local(F.relu(self.near(codons))).transpose(1, 2).unflatten(2, (3, 2)).flatten(1, 2)
         starts = starts.transpose(2, 3).flatten(1, 2) + local  # (2B, L, 2)
-        return (frames[:B] + mirrored) / 2, (starts[:B] + starts[B:].flip(1, 2)) / 2
+        return self.both(h[:B], h[B:]), (starts[:B] + starts[B:].flip(1, 2)) / 2
+
+    def read(self, bases: Tensor) -> tuple[Tensor, Tensor]:
+        """Bases (B, L) to codons (2B, C, L / 3), and to what the stack reads, (2B, L / 9, D): strands given, then others."""
+        known = F.one_hot(bases.long(), 5)[:, :, :4].to(self.frames.weight.dtype)
+        codons = F.relu(self.codons(torch.cat([known, known.flip(1, 2)]).transpose(1, 2)))
+        return codons, F.relu(self.steps(codons)).transpose(1, 2)
+
+    def both(self, own: Tensor, other: Tensor) -> Tensor:
+        """The logits of classes (B, T, 7), from what the stack gives of each strand, (B, T, H), the other one backward."""
+        return (self.frames(own) + self.frames(other).flip(1)[:, :, self._mirror]) / 2

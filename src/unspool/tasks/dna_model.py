@@ -13,18 +13,22 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unspool.codecs import annotations
 from unspool.codecs.annotations import Called
-from unspool.codecs.bases import Contig
+from unspool.codecs.bases import Contig, decoded, encoded
 from unspool.codecs.genetic import genetic_code
 from unspool.codecs.genomes import Genomes
+from unspool.engines import State
 from unspool.errors import ConfigError, DataError
+from unspool.insight.opened import Opened, answered
 from unspool.models.strands import STEP, Strands
 from unspool.tasks.dna_calling import BESIDE, Weights
 from unspool.tasks.dna_config import DnaConfig
 from unspool.tasks.dna_reading import FEW, Seen, code_of, settled
 from unspool.tasks.dna_scores import Tally, longest_frames
+from unspool.tasks.inputs import file_of
 from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure
 from unspool.training import ModelFolder, pick_device
@@ -33,6 +37,7 @@ __all__ = ["Annotation", "DnaModel", "build"]
 
 TOGETHER = 10_000_000  # bases of contigs that are judged by the same habits
 MANY = 500  # genes that are sure, so many that a contig has habits of its own
+FRAMES = ("no gene", *(f"{strand}, frame {frame}" for strand in ("forward", "backward") for frame in range(3)))
 TELLING = 20_000  # bases of a contig that tell their own genetic code
 
 
@@ -122,6 +127,31 @@ class DnaModel(Trained):
             answers |= {id(one): one.genes(weights, habits) for one in genome}
         for one in seen:
             yield Annotation(one.contig, answers[id(one)], one.code, one.coding())
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """The first bases of a genome, or bases as a text, nine a step: why the step that is surest to be in a gene is said to be.
+        Looked at are the states of the strand given; those of the other one, which is read as well, stay as they are."""
+        path = file_of(item)
+        bases = next(iter(Genomes([path]))).bases if path else encoded(str(item).strip())
+        if len(bases) < STEP or bases.max() > 4:
+            raise DataError(f"{str(item)[:80]!r} is no file, nor a text of at least {STEP} bases such as ATGGCA…")
+        bases = bases[: min(most, len(bases) // STEP) * STEP]
+        device = next(self.model.parameters()).device
+        with torch.no_grad():
+            x = self.model.read(torch.from_numpy(bases).to(device)[None])[1]
+            own, other = self.model.stack(x)[0].split(1)
+            log_p = self.model.both(own, other)[0].log_softmax(1)
+        at = int(log_p[:, 0].argmin())
+        best = int(log_p[at, 1:].argmax()) + 1
+
+        def loss(outputs: Tensor, state: State) -> Tensor:
+            return -self.model.both(outputs, other.expand_as(outputs))[:, at].log_softmax(1)[:, best]
+
+        symbols = [decoded(bases[i : i + STEP]) for i in range(0, len(bases), STEP)]
+        strand = "forward" if best <= 3 else "backward"
+        said = f"bases {at * STEP + 1:,}-{(at + 1) * STEP:,} are in a gene of the {strand} strand"
+        classes = {name: f"{float(p):.3f}" for name, p in zip(FRAMES, log_p[at].exp(), strict=True)}
+        return answered(symbols, x[:1], self.model.stack, loss, said, classes=classes, at=at)
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Precision, recall and F1 of stops, both ends and bases, pooled over annotated genomes, beside the longest open frames;

@@ -19,7 +19,7 @@ from unspool.codecs.notebook import NotebookCodec
 from unspool.codecs.rolls import KEYS, LOWEST, RollCodec
 from unspool.decoding.sampling import Sampling
 from unspool.errors import ConfigError, DataError
-from unspool.insight.opened import Opened, predicted
+from unspool.insight.opened import Note, Opened, predicted
 from unspool.layers import Embedding, Keys
 from unspool.models import NADE, Bernoulli, Categorical, OneToMany
 from unspool.scoring.baselines import Baselines
@@ -158,7 +158,16 @@ class MusicModel(Trained):
             symbols = [self.codec.vocabulary.symbols[i] for i in values.tolist()]  # type: ignore[union-attr]
         else:
             symbols = [" ".join(str(LOWEST + k) for k in np.flatnonzero(row)) or "-" for row in values.numpy()]
-        return predicted(self.model, values.to(next(self.model.parameters()).device), symbols)
+        opened = predicted(self.model, values.to(next(self.model.parameters()).device), symbols)
+        nats: Any = opened.surprise()
+        if values.ndim > 1:  # each key has its own
+            with torch.no_grad():
+                nats = self.model.head.nlls(self.model.stack(opened.x)[0][0], values.to(opened.x.device)).tolist()  # type: ignore[operator]
+        notes = [
+            Note(start, duration, pitch, nats[t] if values.ndim == 1 else nats[t][pitch - LOWEST])
+            for t, start, duration, pitch in self.codec.placed(values.numpy())
+        ]
+        return replace(opened, notes=notes)
 
     def score(self, paths: Sequence[str | Path]) -> list[dict[str, float]]:
         """For each MIDI file its log-probability in nats, and that divided by its events (symbols, steps)."""

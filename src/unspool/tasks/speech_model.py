@@ -16,7 +16,9 @@ from unspool.codecs.recordings import Recordings
 from unspool.codecs.transcripts import Transcripts, clean
 from unspool.decoding.ctc import greedy
 from unspool.decoding.hints import Hints, Language
+from unspool.engines import State
 from unspool.errors import ConfigError, DataError
+from unspool.insight.opened import Opened, answered, whole
 from unspool.layers.frontend import LogMel, Waves
 from unspool.models.ctc import CTC
 from unspool.models.listener import Listener
@@ -25,6 +27,7 @@ from unspool.models.transducer import Transducer
 from unspool.scoring.templates import Templates
 from unspool.scoring.typical import Typical
 from unspool.scoring.words import word_errors
+from unspool.sequences import Sequences
 from unspool.tasks.speech_answers import Transcript, delivered, joined
 from unspool.tasks.speech_config import SpeechConfig
 from unspool.tasks.speech_listen import SpeechStream, Watched, listen
@@ -187,6 +190,24 @@ class SpeechModel(Trained):
             warnings.append(str(error))
         words = scribe.finish()
         return Transcript(str(path), joined(words), words, found.values / self.rate, warnings + found.faults)
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A recording, its first seconds in steps of 20 ms: what made it say what it says."""
+        listener = self.model.listener
+        values = AudioFile(Path(item)).read(self.rate)[: listener.frames.size + most * round(listener.seconds * self.rate)]
+        values = np.pad(values, (0, max(0, listener.frames.size - len(values))))
+        said = self.transcribe([values])[0].text
+        y = torch.from_numpy(self.codec.encode(said) if said else np.zeros(1, np.int64)).to(self.device)
+        with torch.no_grad():
+            x = listener.read(Sequences.collate([values]).to(self.device)).values
+
+        def loss(outputs: Tensor, state: State) -> Tensor:
+            lengths = whole(outputs)
+            said_by_all = torch.full_like(lengths, len(y) if said else 0)
+            return self.model.head.nll(listener.told(outputs, lengths), lengths, y.expand(len(outputs), -1), said_by_all)
+
+        symbols = [f"{listener.middle(step):.2f}" for step in range(x.shape[1])]
+        return answered(symbols, x, listener.stack, loss, said or "nothing")
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """Word and character error rates with their kinds of errors, by speaker, beside those of the likeliest path and baselines;

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.codecs.clips import Clip, Clips
+from unspool.engines import State
 from unspool.errors import DataError
+from unspool.insight.opened import Opened, answered
 from unspool.models import ManyToMany
 from unspool.scoring.ranking import kendall, spearman
 from unspool.sequences import Sequences, batches_by_length, mask
@@ -160,6 +163,21 @@ class SummaryModel(Trained):
         """How much each of the frames that look (N, D) like this matters, (N,) from 0 to 1."""
         device = next(self.model.parameters()).device
         return _importance(self.model, Sequences.collate([self._scale.numbers(looks)]).to(device))[0].cpu().numpy()
+
+    def opened(self, item: str | Path, most: int = 400) -> Opened:
+        """A video, its frames as they are looked at: why the one that matters most does."""
+        looks, step = looked(Path(item))
+        values = torch.from_numpy(self._scale.numbers(looks[:most])).to(next(self.model.parameters()).device)
+        x = self.model.embed(values[None])
+        with torch.no_grad():
+            importance = self.model.head(self.model.stack(x)[0])[0, :, 0].sigmoid()
+        at = int(importance.argmax())
+
+        def loss(outputs: Tensor, state: State) -> Tensor:
+            return -F.logsigmoid(self.model.head(outputs)[:, at, 0])
+
+        said = f"second {at * step:.1f} matters, {float(importance[at]):.2f} of 1"
+        return answered([f"{i * step:.1f}" for i in range(len(values))], x, self.model.stack, loss, said, at=at)
 
     def evaluate(self, data: Sequence[str | Path]) -> dict[str, Any]:
         """F1 of summaries against those of each person, as published, and rank correlations of importance with each person's (Otani

@@ -258,8 +258,6 @@ class _Run:
     def _restore(self) -> None:
         tensors, meta = self.folder.load_tensors("training")
         self.place = _Place(**meta)
-        if math.isinf(self.place.kept):  # a training that was begun before this was noted
-            self.place.kept = self.place.best
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
