@@ -52,9 +52,8 @@ def shown(found: dict) -> str:  # type: ignore[type-arg]
         symbols, values = found["input"], found["attribution"]["integrated gradients"]
         best = sorted(range(len(values)), key=lambda i: -abs(values[i]))[:8]
         lines.append("because of: " + ", ".join(f"{symbols[i]!r} {values[i]:+.2f}" for i in sorted(best)))
-        lines.append(
-            "(nats; the whole input: {difference:+.2f}, of which {missing:+.2f} are not found)".format_map(found["attribution"])
-        )
+        whole = "(nats; the whole input: {difference:+.2f}, of which {missing:+.2f} are not found)"
+        lines.append(whole.format_map(found["attribution"]))
     if "surprise" in found:
         pairs = sorted(zip(found["surprise"]["nats"], found["surprise"]["symbols"], strict=True), reverse=True)[:5]
         lines.append("least expected: " + ", ".join(f"{symbol!r} {nats:.1f}" for nats, symbol in pairs))

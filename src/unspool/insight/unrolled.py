@@ -27,8 +27,8 @@ class Unrolled(NamedTuple):
 
 
 def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None) -> Unrolled:
-    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation; weights are constants. `mute`: a layer, a state and the
-    unit of it that is held at 0."""
+    """Runs a stack over x (B, T, D) from a zero state, by the reference engine, in evaluation, its weights constants. `mute`: a
+    layer, a state and the unit of it that is held at 0."""
     states: list[dict[str, list[Tensor]]] = []
     directions = 2 if stack.bidirectional else 1
     kept = x.new_ones(len(stack.cell.state), stack.hidden_size)
