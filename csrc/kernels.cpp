@@ -13,47 +13,9 @@ namespace UNSPOOL_ISA {
 #include "vector.h"
 #include "product.h"
 #include "recurrence.h"
+#include "cell.h"
 
 #include "cells.inc"  // generated: a struct for each cell, see unspool.equations.emit_cpp
-
-template <class C>
-static void forward_rows(int64_t rows, float* z, int64_t z_slot, const float* const* s, float* const* n, const float* p, int64_t p_next, bool keep) {
-  for (int v = 0; v < W; v += LANES) {
-    V zs[C::slots], ss[C::states], ps[C::parameters + 1], ns[C::states], ks[C::kept + 1];
-    for (int i = 0; i < C::parameters; i++) ps[i] = load(p + i * p_next + v);
-    for (int64_t at = v; at < rows * W; at += W) {
-      for (int i = 0; i < C::slots; i++) zs[i] = load(z + i * z_slot + at);
-      for (int i = 0; i < C::states; i++) ss[i] = load(s[i] + at);
-      C::forward(zs, ss, ps, ns, ks);
-      for (int i = 0; i < C::states; i++) store(n[i] + at, ns[i]);
-      if (keep)
-        for (int i = 0; i < C::kept; i++) store(z + i * z_slot + at, ks[i]);
-    }
-  }
-}
-
-template <class C>
-static void backward_rows(int64_t rows, float* z, int64_t z_slot, const float* const* s, const float* const* n, const float* p, int64_t p_next,
-                          const float* dy, const float* dh, float* const* carry, float* db, float* dp, int64_t dp_next) {
-  for (int v = 0; v < W; v += LANES) {
-    V ks[C::kept + 1], ss[C::states], ns[C::states], ps[C::parameters + 1], ds[C::states], dzs[C::slots], dss[C::states], dps[C::parameters + 1];
-    V b[C::slots], w[C::parameters + 1];
-    for (int i = 0; i < C::slots; i++) b[i] = V{};
-    for (int i = 0; i < C::parameters; i++) ps[i] = load(p + i * p_next + v), w[i] = V{};
-    for (int64_t at = v; at < rows * W; at += W) {
-      for (int i = 0; i < C::kept; i++) ks[i] = load(z + i * z_slot + at);
-      for (int i = 0; i < C::states; i++) ss[i] = load(s[i] + at), ns[i] = load(n[i] + at), ds[i] = load(carry[i] + at);
-      ds[0] += load(dy + at);
-      if (C::fed_back != 0) ds[C::fed_back] += load(dh + at);
-      C::backward(ks, ss, ns, ps, ds, dzs, dss, dps);
-      for (int i = 0; i < C::slots; i++) store(z + i * z_slot + at, dzs[i]), b[i] += dzs[i];
-      for (int i = 0; i < C::states; i++) store(carry[i] + at, dss[i]);
-      for (int i = 0; i < C::parameters; i++) w[i] += dps[i];
-    }
-    for (int i = 0; i < C::slots; i++) store(db + i * W + v, load(db + i * W + v) + b[i]);
-    for (int i = 0; i < C::parameters; i++) store(dp + i * dp_next + v, load(dp + i * dp_next + v) + w[i]);
-  }
-}
 
 static void function(int which, const float* x, float* y, int64_t n) {
   alignas(64) float in[W], out[W];
@@ -175,13 +137,6 @@ static double spin(int64_t rounds) {
   volatile float keep = total[0];
   (void)keep;
   return 2.0 * LANES * 10 * double(rounds);
-}
-
-template <class C>
-static constexpr CellOps cell_ops() {
-  static_assert(C::states <= UNSPOOL_MAX_STATES && C::slots <= UNSPOOL_MAX_SLOTS, "a cell too large for the library");
-  return {{C::name, C::states, C::fed_back, C::gates, C::slots, C::by_x, C::by_h, C::biases, C::parameters},
-          C::gate_of, C::product_of, C::bias_of, forward_rows<C>, backward_rows<C>};
 }
 
 static constexpr CellOps cells[] = {UNSPOOL_CELLS};

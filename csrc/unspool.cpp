@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <map>
 #include <mutex>
@@ -51,6 +52,16 @@ const Kernels& chosen() {
   return kernels;
 }
 
+constexpr int MOST_OWN = 4096;
+const CellOps* own[MOST_OWN];
+std::atomic<int> own_count{0};
+
+const CellOps* cell_at(int place) {
+  const int known = chosen().cell_count;
+  if (place < 0 || place >= known + own_count) return nullptr;
+  return place < known ? &chosen().cells[place] : own[place - known];
+}
+
 // Hands out neighbouring pieces of a buffer, each on a cache line; without a buffer it only counts.
 struct Pieces {
   float* base;
@@ -86,12 +97,11 @@ void divide(Plan& plan, const unspool_problem& q) {
 
 // Lays out a call. 0, or the reason as unspool_sizes gives it.
 int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers* sizes) {
-  const Kernels& kernels = chosen();
-  if (q.cell < 0 || q.cell >= kernels.cell_count || q.B < 1 || q.T < 1 || q.D < 1 || q.H < 1) return 1;
+  plan.cell = cell_at(q.cell);
+  if (!plan.cell || q.B < 1 || q.T < 1 || q.D < 1 || q.H < 1) return 1;
   for (int64_t size : {q.B, q.T, q.D, q.H})
     if (size > INT32_MAX) return 2;
   plan.problem = &q;
-  plan.cell = &kernels.cells[q.cell];
   const unspool_cell& cell = plan.cell->cell;
   plan.B = q.B, plan.T = q.T, plan.D = q.D, plan.H = q.H;
   plan.Db = (q.D + W - 1) / W, plan.Hb = (q.H + W - 1) / W;
@@ -357,14 +367,19 @@ void unspool_stream_free(unspool_stream* stream) {
   delete stream;
 }
 
-int unspool_cells(const unspool_cell** cells) {
-  static const std::vector<unspool_cell>* all = [] {
-    auto* list = new std::vector<unspool_cell>;
-    for (int i = 0; i < chosen().cell_count; i++) list->push_back(chosen().cells[i].cell);
-    return list;
-  }();
-  *cells = all->data();
-  return int(all->size());
+int unspool_cells(void) { return chosen().cell_count + own_count; }
+
+const unspool_cell* unspool_cell_at(int place) {
+  const CellOps* ops = cell_at(place);
+  return ops ? &ops->cell : nullptr;
+}
+
+int unspool_add_cell(const void* ops) {
+  static std::mutex adding;
+  const std::lock_guard<std::mutex> lock(adding);
+  if (own_count == MOST_OWN) return -1;
+  own[own_count] = static_cast<const CellOps*>(ops);
+  return chosen().cell_count + own_count++;
 }
 
 const char* unspool_isa(void) { return chosen().isa; }

@@ -86,7 +86,9 @@ void unspool_head_free(unspool_head* head);
 double unspool_cross_entropy(float* logits, const int64_t* targets, int64_t rows, int64_t V, float smoothing, int threads);
 
 int unspool_problem_size(void);  // of the structure above, in bytes
-int unspool_cells(const unspool_cell** cells);  // how many, and where
+int unspool_cells(void);                                // how many
+const unspool_cell* unspool_cell_at(int place);         // null where there is none
+int unspool_add_cell(const void* ops);                  // one compiled by itself (own.cpp), for good: its place, or -1 when there are too many
 const char* unspool_isa(void);                  // avx512, avx2 or generic; the environment's UNSPOOL_ISA chooses a lesser one
 void unspool_function(int which, const float* x, float* y, int64_t n);  // 0 exp, 1 sigmoid, 2 tanh, 3 log, for tests
 double unspool_peak(int threads);               // GFLOP/s of multiply-adds that stay in registers

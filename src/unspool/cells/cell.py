@@ -1,12 +1,13 @@
 """What a cell is: names for its state and its gates, and one equation, `step`.
 
 A cell knows nothing of tensors, sizes, batches or devices. An engine (`unspool.engines`) calls `step` with operands of its own
-kind; `Cell.products` calls it with plain numbers, to learn which matrix products the equation needs.
+kind; `Cell.products` calls it with a unit that stands for all, to learn which matrix products the equation needs.
 """
 
 from __future__ import annotations
 
 import operator
+import traceback
 from collections.abc import Callable
 from functools import cached_property
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from unspool.cells import ops
 from unspool.errors import CellError
 
 __all__ = ["Cell", "Gate", "Products"]
+
+ALLOWED = "it may use + - * / and what unspool.cells.ops holds (sigmoid, tanh, relu, exp, log, maximum, minimum)"
 
 
 class Gate:
@@ -96,22 +99,29 @@ class Cell:
 
     @cached_property
     def products(self) -> Products:
-        """Found by running `step` once on plain numbers."""
+        """Found by running `step` once, on a unit that stands for all."""
         if not self.state or not self.gates:
             raise CellError(f"{type(self).__name__} must name at least one state and one gate")
         seen: dict[str, set[str]] = {name: set() for name in self.gates}
         gate = SimpleNamespace(**{name: _Recorder(seen[name]) for name in self.gates})
-        state = SimpleNamespace(**dict.fromkeys(self.state, 0.25))
+        state = SimpleNamespace(**dict.fromkeys(self.state, _Unit()))
         try:
-            self.advance(gate, state, SimpleNamespace(**dict.fromkeys(self.parameters, 0.5)))
-        except AttributeError as error:
-            raise CellError(f"{type(self).__name__}.step uses what the cell does not name: {error}") from error
+            self.advance(gate, state, SimpleNamespace(**dict.fromkeys(self.parameters, _Unit())))
+        except (AttributeError, TypeError) as error:
+            raise CellError(self.fault(error)) from error
         return Products(
             tuple(g for g in self.gates if seen[g] & {"h", "of", "value"}),
             tuple(g for g in self.gates if "h" in seen[g]),
             tuple(g for g in self.gates if seen[g] & {"x", "h"}),
             tuple(g for g in self.gates if "of" in seen[g]),
         )
+
+    def fault(self, error: Exception) -> str:
+        """A sentence on what went wrong in `step`, and in which line of it."""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == self.step.__code__.co_filename]
+        place = f" at {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
+        return f"{type(self).__name__}.step is no equation of single units{place} ({error}); {ALLOWED}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -122,15 +132,35 @@ class Cell:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.options.items())})"
 
 
+class _Unit:
+    """What any unit might hold: whatever is done to it, as long as it is done to that unit alone, gives such a one again."""
+
+    def _again(self, *others: Any) -> _Unit:
+        for other in others:
+            if not isinstance(other, (_Unit, Gate, int, float)):
+                raise TypeError(f"a unit cannot be joined with {type(other).__name__}")
+            if isinstance(other, Gate):
+                other.value  # noqa: B018  notes that the gate is read
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _again
+    __neg__ = __abs__ = sigmoid = tanh = relu = exp = log = _again
+
+    def _branch(self, *others: Any) -> bool:
+        raise TypeError("an equation cannot branch on its data")
+
+    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = _branch
+
+
 class _Recorder(Gate):
-    """A gate of plain numbers that notes which of its parts are read."""
+    """A gate that notes which of its parts are read."""
 
     def __init__(self, seen: set[str]):
         self._seen = seen
 
-    def _note(self, part: str) -> float:
+    def _note(self, part: str) -> _Unit:
         self._seen.add(part)
-        return 0.5
+        return _Unit()
 
     x = property(lambda self: self._note("x"))  # type: ignore[assignment]
     h = property(lambda self: self._note("h"))  # type: ignore[assignment]

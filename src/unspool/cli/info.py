@@ -32,6 +32,7 @@ def info(json: Annotated[bool, typer.Option("--json", help="As one JSON object."
         "versions": versions(),
         "device": f"{device}, {torch.get_num_threads()} threads",
         "native engine": native.isa() or native.missing(),
+        "compiler for cells of your own": native.compiler() or "none; install one (Debian: apt-get install g++), or set CXX",
         "engine of each cell": {repr(cell): engines.explain(cell, device, torch.float32) for cell in variants},
     }
     print(notation.dumps(answer) if json else facts(answer))

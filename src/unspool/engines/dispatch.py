@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from unspool.cells import Cell
+from unspool.cells import CELLS, Cell
 from unspool.engines import native, reference
 from unspool.engines import torch as torch_engine
 from unspool.engines.weights import Ran, State, Weights
@@ -59,9 +61,16 @@ def choose(cell: Cell, device: torch.device, dtype: torch.dtype, name: str = "au
     for candidate in ENGINES if name == "auto" else (name,):
         reason = ENGINES[candidate].refusal(cell, device, dtype, trace)
         if reason is None:
+            if candidate == "reference" and name == "auto" and type(cell) not in CELLS and device.type == "cpu":
+                _warn(f"{cell!r} runs on the reference engine, which is slow: {refused['native']}")
             return Choice(candidate, ENGINES[candidate], refused)
         refused[candidate] = reason
     raise EngineError(f"engine {name!r} cannot run {cell!r}: {refused[name]}; use engine='auto' or 'reference'")
+
+
+@functools.cache  # once a cell
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=2)
 
 
 def explain(cell: Cell, device: torch.device, dtype: torch.dtype) -> str:

@@ -51,8 +51,8 @@ def trace(cell: Cell) -> Equation:
     named = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
     try:
         new = cell.advance(SimpleNamespace(**gates), named, SimpleNamespace(**dict(zip(cell.parameters, parameters, strict=True))))
-    except TypeError as error:
-        raise CellError(f"{cell!r}.step cannot be traced: {error}") from error
+    except (AttributeError, TypeError) as error:
+        raise CellError(cell.fault(error)) from error
     new = tuple(value if isinstance(value, Node) else graph.constant(0) + getattr(value, "value", value) for value in new)
 
     def run_of(key: tuple[str, str]) -> int:

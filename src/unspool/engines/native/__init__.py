@@ -1,6 +1,7 @@
 """The project's own CPU engine: `csrc/`, loaded with ctypes; torch sees it as custom operators with autograd.
 
-Single precision, on the CPU, for every built-in cell that needs no second product within a step.
+Single precision, on the CPU, for every cell that needs no second product within a step. The built-in ones were compiled with it, a
+user's own is on first use.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import torch
 from torch import Tensor
 from torch import library as operators
 
-from unspool.cells import CELLS, Cell
+from unspool.cells import Cell
 from unspool.engines import reference
-from unspool.engines.native.binding import isa, loaded, missing, peak
+from unspool.engines.native.binding import isa, missing, peak
 from unspool.engines.native.calls import backward, forward, packed, saved_size
 from unspool.engines.native.head import Head
 from unspool.engines.native.loss import cross_entropy
+from unspool.engines.native.own import compiler, place_of
 from unspool.engines.native.stream import Stream
 from unspool.engines.weights import Ran, State, Weights
 
-__all__ = ["Head", "Stream", "cross_entropy", "isa", "missing", "peak", "refusal", "run", "step"]
+__all__ = ["Head", "Stream", "compiler", "cross_entropy", "isa", "missing", "peak", "refusal", "run", "step"]
 
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
@@ -34,9 +36,8 @@ def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequenc
         return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
     if cell.products.nested:
         return f"{cell!r} takes a second product within a step"
-    if type(cell) not in CELLS or repr(cell) not in loaded().cells:
-        return f"{cell!r} was not among the cells when the library was built"
-    return None
+    place = place_of(cell)
+    return place if isinstance(place, str) else None
 
 
 def run(
@@ -52,7 +53,8 @@ def run(
     """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace."""
     if len(x) == 0:  # nothing to do, and the library takes no empty batch
         return reference.run(cell, weights, x, lengths, state, reverse=reverse, trace=trace)
-    index = loaded().cells[repr(cell)]
+    index = place_of(cell)
+    assert isinstance(index, int)  # or it was refused
     states = torch.stack(state)
     if trace:
         y, last, traced = forward(index, [*weights], x, lengths, states, reverse, trace=_places(cell, trace))[:3]

@@ -68,11 +68,12 @@ class Sizes(Structure):
 
 
 class Library(NamedTuple):
-    """The loaded library, its cells, and the place of each by name; without one, `missing` says why."""
+    """The loaded library, the place of each of its cells by name, and the folder of what own cells are compiled with; without a
+    library, `missing` says why."""
 
     handle: Any = None
-    facts: Any = ()
     cells: dict[str, int] = {}  # noqa: RUF012
+    own: Path = Path()
     missing: str = ""
 
 
@@ -94,9 +95,9 @@ def _load() -> Library:
         handle = None
     if not handle or handle.unspool_problem_size() != ctypes.sizeof(Problem):
         return Library(missing="its library is of another version; install the package again")
-    cells = POINTER(CellFacts)()
-    count = handle.unspool_cells(ctypes.byref(cells))
-    return Library(handle, cells, {cells[i].name.decode(): i for i in range(count)})
+    cells = {handle.unspool_cell_at(place).contents.name.decode(): place for place in range(handle.unspool_cells())}
+    own = next((home / "_native" / "own" for home in homes if (home / "_native" / "own").is_dir()), Path())
+    return Library(handle, cells, own)
 
 
 def _declare(handle: Any) -> None:
@@ -104,7 +105,8 @@ def _declare(handle: Any) -> None:
     for function in ("unspool_forward", "unspool_backward"):
         getattr(handle, function).argtypes = [POINTER(Problem)]
     handle.unspool_sizes.argtypes = [POINTER(Problem), c_int, POINTER(Sizes)]
-    handle.unspool_cells.argtypes = [POINTER(POINTER(CellFacts))]
+    handle.unspool_cell_at.restype = POINTER(CellFacts)
+    handle.unspool_add_cell.argtypes = [c_void_p]
     handle.unspool_isa.restype = c_char_p
     handle.unspool_peak.argtypes, handle.unspool_peak.restype = [c_int], c_double
     handle.unspool_function.argtypes = [c_int, c_void_p, c_void_p, c_int64]

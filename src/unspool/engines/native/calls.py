@@ -151,7 +151,7 @@ def _problem(
     cell: int, weights: Sequence[Tensor], x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, save: bool
 ) -> tuple[Problem, list[Any]]:
     """The call in the library's words, and what must live as long as it. EngineError for tensors that do not fit together."""
-    facts = loaded().facts[cell]
+    facts = loaded().handle.unspool_cell_at(cell).contents
     if x.ndim != 3 or weights[0].ndim != 3:
         raise EngineError(f"expected x (B, T, D) and W (G, H, D), got {tuple(x.shape)} and {tuple(weights[0].shape)}")
     (B, T, D), H = x.shape, weights[0].shape[1]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unspool.cells import Cell
 from unspool.engines.native.binding import Problem, loaded
+from unspool.engines.native.own import place_of
 from unspool.engines.weights import State, Weights
 from unspool.errors import EngineError
 
@@ -26,7 +27,7 @@ class Stream:
         for place, weights in enumerate(layers):
             tensors = [t.detach().contiguous() for t in weights]
             alive.append(tensors)
-            problems[place].cell, problems[place].B, problems[place].T = loaded().cells[repr(cell)], batch, 1
+            problems[place].cell, problems[place].B, problems[place].T = place_of(cell), batch, 1
             problems[place].threads = torch.get_num_threads()
             _, problems[place].H, problems[place].D = tensors[0].shape
             q = problems[place]

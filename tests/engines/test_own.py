@@ -1,0 +1,191 @@
+"""A user's own cell: the same values and gradients at native speed, compiled once, and a sentence where that cannot be."""
+
+import copy
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from engines.test_engines import outcome
+from engines.tolerances import GRADIENT, VALUE
+from unspool import engines
+from unspool.cells import LSTM, Cell
+from unspool.cells.ops import relu, sigmoid, tanh
+from unspool.engines import native, reference
+from unspool.engines.native import own
+from unspool.errors import CellError, EngineError
+from unspool.layers import Recurrent
+
+pytestmark = pytest.mark.skipif(bool(native.missing()) or not native.compiler(), reason="there is no native engine, or no compiler")
+
+
+def _example():
+    path = Path(__file__).parents[2] / "examples" / "own_cell.py"
+    spec = importlib.util.spec_from_file_location("own_cell", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SLSTM
+
+
+SLSTM = _example()
+
+
+class Minimal(Cell):
+    """Zhou et al. 2016, with its reset after the product."""
+
+    state = ("a",)
+    gates = ("forget", "candidate")
+
+    def __init__(self, power: int = 1):
+        self.power = power
+
+    def step(self, gate, state):
+        f = sigmoid(gate.forget)
+        return (1 - f) * state.a + f * tanh(gate.candidate.x + f * gate.candidate.h) * self.power
+
+
+class Independent(Cell):
+    """IndRNN (Li et al. 2018): no matrix between the units, only an elementwise weight."""
+
+    state = ("a",)
+    gates = ("new",)
+    parameters = ("keep",)
+
+    def step(self, gate, state, p):
+        return relu(gate.new.x + p.keep * state.a)
+
+
+class FedBackSecond(Cell):
+    state = ("a", "c")
+    gates = ("u", "v")
+    feedback = "c"
+
+    def step(self, gate, state):
+        c = sigmoid(gate.u) * state.c + tanh(gate.v)
+        return tanh(c) / (1 + c * c), c
+
+
+@pytest.mark.parametrize("cell", [Minimal(), Independent(), FedBackSecond()], ids=repr)
+@pytest.mark.parametrize("size", [(1, 6, 3, 20), (5, 4, 3, 7), (33, 3, 17, 40)], ids=str)
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+def test_an_own_cell_equals_reference(cell, size, lengths):
+    assert engines.choose(cell, torch.device("cpu"), torch.float32).name == "native"
+    lengths = torch.arange(size[0], 0, -1) % size[1] + (size[1] == 1) if lengths else None
+    truth = outcome(reference, cell, size, lengths, False, torch.float32)
+    mine = outcome(native, cell, size, lengths, False, torch.float32)
+    for table, expected, found in zip((VALUE, GRADIENT), truth, mine, strict=True):
+        for e, f in zip(expected, found, strict=True):
+            torch.testing.assert_close(f, e, rtol=10 * table[torch.float32][0], atol=10 * table[torch.float32][1])
+
+
+def test_the_example_equals_reference():
+    torch.manual_seed(0)
+    x, found = torch.randn(33, 9, 5), []
+    truth = Recurrent(SLSTM(), 5, 20, engine="reference").double()
+    for layer in (truth, Recurrent(SLSTM(), 5, 20, engine="native")):
+        layer.load_state_dict(truth.state_dict())
+        y, state = layer(x.to(layer.stack[0].W.dtype))
+        (y.square().sum() + state[1].sum()).backward()
+        found.append([y, *state, *(p.grad for p in layer.parameters() if p.numel())])
+    for e, f in zip(*found, strict=True):
+        torch.testing.assert_close(f.double(), e, rtol=1e-4, atol=1e-4)
+
+
+def test_equations_are_told_apart_not_names():
+    places = [own.place_of(cell) for cell in (Minimal(), Minimal(2), Minimal(), copy.deepcopy(Minimal(2)), LSTM())]
+    assert places[0] == places[2] != places[1] == places[3]
+    assert repr(Minimal()) == repr(Minimal(2))
+    assert places[4] == 5 or places[4] < min(places[:4])
+
+
+def test_an_own_cell_streams_is_copied_and_compiled():
+    layer, x = Recurrent(Minimal(), 3, 20, layers=2).eval(), torch.randn(2, 5, 3)
+    y = layer(x)[0]
+    stream = layer.stream(2)
+    torch.testing.assert_close(torch.stack([stream.step(x[:, t]) for t in range(5)], 1), y)
+    torch.testing.assert_close(copy.deepcopy(layer)(x)[0], y)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(layer))(x)[0], y)
+    torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x)[0], y)
+
+
+class Branches(Minimal):
+    def step(self, gate, state):
+        return state.a if gate.forget > 0 else -state.a
+
+
+class Mixes(Minimal):
+    def step(self, gate, state):
+        return tanh(gate.forget + gate.candidate) / state.a.sum()
+
+
+class Joins(Minimal):
+    def step(self, gate, state):
+        return gate.forget * gate.candidate + torch.ones(3)
+
+
+class Raises(Minimal):
+    def step(self, gate, state):
+        return sigmoid(gate.forget) * tanh(gate.candidate) + state.a**2
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "why"),
+    [
+        (Branches, "return state.a if gate.forget > 0", "not supported|branch"),
+        (Mixes, "state.a.sum()", "no attribute 'sum'"),
+        (Joins, "torch.ones(3)", "joined with Tensor"),
+    ],
+)
+def test_what_is_no_equation_is_named_with_its_line(kind, line, why):
+    with pytest.raises(CellError, match=why) as caught:
+        Recurrent(kind(), 3, 4)
+    assert line in str(caught.value)
+    assert "test_own.py, line" in str(caught.value)
+    assert "it may use" in str(caught.value)
+
+
+def test_what_cannot_be_compiled_runs_by_reference_and_says_so():
+    layer = Recurrent(Raises(), 3, 4)
+    with pytest.warns(UserWarning, match=r"Raises\(\) runs on the reference engine.* state\.a\*\*2"):
+        layer(torch.zeros(1, 2, 3))
+    with pytest.raises(EngineError, match=r"state\.a\*\*2"):
+        Recurrent(Raises(), 3, 4, engine="native")(torch.zeros(1, 2, 3))
+
+
+SCRIPT = """
+import sys, warnings, torch
+sys.path.insert(0, sys.argv[1])
+warnings.simplefilter("ignore")
+from engines.test_own import Minimal
+from unspool import engines
+print(engines.explain(Minimal(3), torch.device("cpu"), torch.float32))
+"""
+
+
+def started(cache, **environment):
+    settings = {**os.environ, "UNSPOOL_CACHE": str(cache), **environment}
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1])]
+    return subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_cache_is_shared_by_processes_and_needs_no_compiler(tmp_path):
+    racing = [started(tmp_path / "c") for _ in range(2)]
+    assert [p.communicate()[0] for p in racing] == ["native\n"] * 2
+    (file,) = (tmp_path / "c").iterdir()
+    assert started(tmp_path / "c", CXX="none").communicate()[0] == "native\n"
+    file.write_bytes(b"damaged")
+    assert started(tmp_path / "c").communicate()[0] == "native\n"  # it is made again
+    (tmp_path / "c").chmod(0o777)  # others could have written it
+    assert "no C++ compiler" in started(tmp_path / "c", CXX="none", TMPDIR=str(tmp_path)).communicate()[0]
+
+
+def test_without_a_compiler_or_with_a_bad_one(tmp_path):
+    said = started(tmp_path, CXX="none", TMPDIR=str(tmp_path)).communicate()[0]
+    assert said.startswith("reference (native: Minimal() is a cell of your own, and there is no C++ compiler; install one")
+    said = started(tmp_path, CXX="false").communicate()[0]
+    assert "could not compile Minimal()" in said
