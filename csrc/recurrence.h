@@ -213,15 +213,17 @@ static void forward(const Plan& plan, int thread) {
   for (int k = 0; k < states; k++) state_in(plan, q.state[k], plan.s[k], from, to);
   wait(plan);
   if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
+  const bool joined = plan.by_units && plan.slots > plan.by_h;  // a step reads all units of the one before
   for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
     for (int64_t t0 = 0; t0 < plan.T; t0 += plan.chunk) {
       const int64_t t1 = t0 + plan.chunk < plan.T ? t0 + plan.chunk : plan.T;
       input_product(plan, range, t0, t1, u0, u1);
       for (int64_t t = t0; t < t1; t++) {
         forward_step(plan, range, t, u0, u1);
-        if (plan.by_units) wait(plan);
+        if (joined) wait(plan);
       }
     }
+    if (plan.by_units && !joined) wait(plan);
     if (plan.by_units) share(plan.B, thread, plan.threads, from, to);
     else from = plan.range[range], to = plan.range[range + 1];
     for (int64_t place = from; place < to; place++) {
@@ -432,10 +434,11 @@ static void backward(const Plan& plan, int thread) {
   }
   wait(plan);
   if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
+  const bool joined = plan.by_units && plan.slots > plan.by_h;
   for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
     for (int64_t t = plan.T - 1; t >= 0; t--) {
       backward_step(plan, thread, range, t, u0, u1);
-      if (plan.by_units) wait(plan);
+      if (joined) wait(plan);
     }
     float* fed = plan.carry[cell.fed_back] + plan.range[range] * W;
     back_product(plan, range, 0, u0, u1 - u0, fed + u0 * block, block);

@@ -5,11 +5,11 @@ import torch
 
 from engines.tolerances import GRADIENT, VALUE
 from unspool import engines
-from unspool.cells import GRU, LSTM, RNN
+from unspool.cells import GRU, LSTM, RNN, MinGRU, MinLSTM
 from unspool.engines import Weights, reference
 from unspool.errors import ConfigError, EngineError
 
-CELLS = [RNN(), RNN("relu"), GRU(), GRU("before"), GRU("none"), LSTM(), LSTM("cell"), LSTM(peepholes=True)]
+CELLS = [RNN(), RNN("relu"), GRU(), GRU("before"), GRU("none"), LSTM(), LSTM("cell"), LSTM(peepholes=True), MinGRU(), MinLSTM()]
 OTHERS = [name for name in engines.ENGINES if name != "reference"]
 SIZES = [(1, 1, 1, 1), (3, 5, 4, 6), (4, 7, 3, 17), (33, 3, 17, 130)]  # B, T, D, H
 

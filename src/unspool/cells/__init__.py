@@ -5,16 +5,17 @@ from typing import Any
 from unspool.cells.cell import Cell, Gate, Products
 from unspool.cells.gru import GRU
 from unspool.cells.lstm import LSTM
+from unspool.cells.minimal import MinGRU, MinLSTM
 from unspool.cells.rnn import RNN
 from unspool.errors import ConfigError, did_you_mean
 
-__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Cell", "Gate", "Products", "cell"]
+__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Cell", "Gate", "MinGRU", "MinLSTM", "Products", "cell"]
 
-CELLS: tuple[type[Cell], ...] = (RNN, GRU, LSTM)
+CELLS: tuple[type[Cell], ...] = (RNN, GRU, LSTM, MinGRU, MinLSTM)
 
 
 def cell(name: str, **options: Any) -> Cell:
-    """The built-in cell of that name (`"rnn"`, `"gru"`, `"lstm"`), with its constructor's options.
+    """The built-in cell of that name (`"rnn"`, `"gru"`, `"lstm"`, `"mingru"`, `"minlstm"`), with its constructor's options.
 
     Raises ConfigError for a name or an option that does not exist.
     """

@@ -27,6 +27,8 @@ def info(json: Annotated[bool, typer.Option("--json", help="As one JSON object."
         cells.LSTM(),
         cells.LSTM("cell"),
         cells.LSTM(peepholes=True),
+        cells.MinGRU(),
+        cells.MinLSTM(),
     ]
     answer = {
         "versions": versions(),

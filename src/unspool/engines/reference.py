@@ -30,7 +30,8 @@ def run(
     trace: Sequence[str] = (),
 ) -> Ran:
     """Runs a cell over x (B, T, D) from `state`; in `reverse`, each sequence from its own last step to its first."""
-    products = torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b  # W x<t> + b for all t at once
+    # W x<t> + b for all t at once; unbound at once too, for the gradient of each indexing would be as large as the whole
+    products = (torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b).unbind()
     ys: list[Tensor] = []
     traced: dict[str, list[Tensor]] = {name: [] for name in trace}
     order = range(x.shape[1])

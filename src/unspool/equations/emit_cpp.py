@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from itertools import product
 from pathlib import Path
 
@@ -33,8 +34,7 @@ def built_in() -> list[Cell]:
     for kind in CELLS:
         for values in product(*choices.values()):
             arguments = dict(zip(choices, values, strict=True))
-            names = kind.__init__.__code__.co_varnames[1 : kind.__init__.__code__.co_argcount]
-            cell = kind(**{name: arguments[name] for name in names})
+            cell = kind(**{name: arguments[name] for name in signature(kind).parameters if name in arguments})
             made[repr(cell)] = cell
     return list(made.values())
 

@@ -39,7 +39,7 @@ def unroll(stack: Recurrent, x: Tensor, mute: tuple[int, str, int] | None = None
         for layer in stack.stack[depth * directions : (depth + 1) * directions]:
             muted = mute is not None and mute[0] == len(states)
             weights = Weights(*(w.detach() for w in layer.weights()))  # type: ignore[operator]
-            products = torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b
+            products = (torch.einsum("btd,ghd->tbgh", x, weights.W) + weights.b).unbind()
             state = tuple(x.new_zeros(len(x), stack.hidden_size).requires_grad_() for _ in stack.cell.state)
             places = range(x.shape[1])
             found: list[tuple[Tensor, ...]] = [()] * x.shape[1]

@@ -18,7 +18,7 @@ from unspool.layers.parts import dropout, variational_dropout
 from unspool.layers.stream import Stream
 from unspool.sequences import mask
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "MinGRU", "MinLSTM", "Recurrent"]
 
 
 class Recurrence(nn.Module):
@@ -246,3 +246,15 @@ class LSTM(_Named):
     """`Recurrent` with an LSTM cell; takes `feedback="hidden" | "cell"`, `peepholes` and the options of `Recurrent`."""
 
     kind = cells.LSTM
+
+
+class MinGRU(_Named):
+    """`Recurrent` with a minimal GRU cell, whose gates read the input alone; takes the options of `Recurrent`."""
+
+    kind = cells.MinGRU
+
+
+class MinLSTM(_Named):
+    """`Recurrent` with a minimal LSTM cell, whose gates read the input alone; takes the options of `Recurrent`."""
+
+    kind = cells.MinLSTM

@@ -14,6 +14,8 @@ import threading
 import weakref
 from pathlib import Path
 
+import torch
+
 from unspool.cells import CELLS, Cell
 from unspool.engines.native.binding import loaded
 from unspool.equations.emit_cpp import emit
@@ -34,6 +36,7 @@ _by_object: dict[int, tuple[weakref.ref[Cell], int | str]] = {}
 _by_source: dict[str, int] = {}
 
 
+@torch.compiler.assume_constant_result  # not to be looked into while compiling
 def place_of(cell: Cell) -> int | str:
     """A cell's place in the library, or why there is none. One that the library was not built with is compiled, or taken from the
     cache, and stays for the life of the process."""
