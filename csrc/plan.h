@@ -22,12 +22,14 @@ struct Plan {
   int ranges;                   // of rows; as many as threads when rows are divided, else 1
   int64_t range[MAX_THREADS + 1];
   int64_t chunk;                // steps whose input product is taken at once
-  int64_t z_ring, s_ring;       // steps that are held
+  int64_t again;                // steps that the backward pass does at once: all, or those whose gates it computes again
+  int64_t kept_from;            // the step from which on gates are not computed again
+  int64_t x_ring, z_ring, s_ring;  // steps that are held
   const int32_t* row_of;        // (B) the caller's row at each of our places
   const int32_t* length_of;     // (B) at our places, or null
   const int32_t* count;         // (T, ranges) rows still running, or null when all are
   // Regions of `saved`, `weights` and `work`.
-  float *x, *z, *s[UNSPOOL_MAX_STATES];
+  float *x, *z, *z_kept, *s[UNSPOOL_MAX_STATES];
   float *W, *U, *b, *p;   // packed; b by slot
   float *Wt, *Ut, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *db, *dp;
   int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;

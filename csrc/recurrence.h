@@ -115,20 +115,22 @@ static void pack_weights(const Plan& plan, int thread) {
   }
 }
 
-static void pack_input(const Plan& plan, int thread) {
+static inline float* x_at(const Plan& plan, int64_t t) { return plan.x + (t % plan.x_ring) * plan.Db * plan.B * W; }
+
+// Steps [t0, t1) of ranges [range0, range1).
+static void pack_input(const Plan& plan, int64_t t0, int64_t t1, int range0, int range1) {
   const unspool_problem& q = *plan.problem;
-  int64_t from, to;
-  share(plan.T, thread, plan.threads, from, to);
-  for (int64_t t = from; t < to; t++)
-    for (int range = 0; range < plan.ranges; range++)
+  for (int64_t t = t0; t < t1; t++)
+    for (int range = range0; range < range1; range++)
       for (int64_t place = plan.range[range], end = place + running(plan, t, range); place < end; place++) {
         const float* row = q.x + plan.row_of[place] * q.x_batch + time_of(plan, place, t) * q.x_step;
-        for (int64_t d = 0; d < plan.Db; d++) copy_in(plan.x + ((t * plan.Db + d) * plan.B + place) * W, row + d * W, plan.D - d * W);
+        for (int64_t d = 0; d < plan.Db; d++) copy_in(x_at(plan, t) + (d * plan.B + place) * W, row + d * W, plan.D - d * W);
       }
 }
 
 static inline float* z_at(const Plan& plan, int64_t t, int64_t u) {
-  return plan.z + ((t % plan.z_ring) * plan.Hb + u) * plan.slots * plan.B * W;
+  const bool kept = t >= plan.kept_from;
+  return (kept ? plan.z_kept : plan.z) + ((kept ? t - plan.kept_from : t % plan.z_ring) * plan.Hb + u) * plan.slots * plan.B * W;
 }
 
 static inline float* s_at(const Plan& plan, int k, int64_t t, int64_t u) {
@@ -144,12 +146,12 @@ static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, i
     o.offsets = plan.offset_x, o.blocks = plan.Db, o.whole = plan.D / W, o.tail = plan.D % W, o.a_row = o.c_row = W;
     o.panels = plan.W + u * plan.by_x * plan.Db * W * W, o.panel_stride = plan.Db * W * W, o.c_panel = block;
     if (plan.B == 1 && !plan.count) {  // the steps are the rows
-      o.a = plan.x + t0 * plan.Db * W, o.a_row = plan.Db * W;
+      o.a = x_at(plan, t0), o.a_row = plan.Db * W;
       o.c = z_at(plan, t0, u), o.c_row = plan.Hb * plan.slots * W;
       product(o, t1 - t0, plan.by_x, bias);
     } else {
       for (int64_t t = t0; t < t1; t++) {
-        o.a = plan.x + t * plan.Db * block + place * W;
+        o.a = x_at(plan, t) + place * W;
         o.c = z_at(plan, t, u) + place * W;
         product(o, running(plan, t, range), plan.by_x, bias);
       }
@@ -157,26 +159,32 @@ static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, i
   }
 }
 
+// Adds U s<t-1> to what a block of units holds of the input.
+static void state_product(const Plan& plan, int range, int64_t t, int64_t u) {
+  const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W, by_h = plan.by_h, nh = plan.slots - by_h;
+  const int64_t summed = plan.by_x - by_h;  // slots that already hold the input's part
+  Operands o{};
+  o.a = s_at(plan, plan.cell->cell.fed_back, t, 0) + place * W;
+  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.whole = plan.H / W, o.tail = plan.H % W, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
+  o.panels = plan.U + u * nh * plan.Hb * W * W;
+  o.c = z_at(plan, t, u) + place * W + by_h * block;
+  product(o, rows, summed, nullptr);
+  o.panels += summed * o.panel_stride;
+  o.c += summed * block;
+  product(o, rows, nh - summed, plan.b + (u * plan.slots + by_h + summed) * W);
+}
+
 static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int64_t u1) {
   const unspool_problem& q = *plan.problem;
   const unspool_cell& cell = plan.cell->cell;
-  const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W, by_h = plan.by_h, nh = plan.slots - by_h;
+  const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W;
   if (!rows) return;
-  Operands o{};
-  o.a = s_at(plan, cell.fed_back, t, 0) + place * W;
-  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.whole = plan.H / W, o.tail = plan.H % W, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
   for (int64_t u = u0; u < u1; u++) {
     float* z = z_at(plan, t, u) + place * W;
     const float *s[UNSPOOL_MAX_STATES];
     float* n[UNSPOOL_MAX_STATES];
     for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = s_at(plan, k, t + 1, u) + place * W;
-    const int64_t summed = plan.by_x - by_h;  // slots that already hold the input's part
-    o.panels = plan.U + u * nh * plan.Hb * W * W;
-    o.c = z + by_h * block;
-    product(o, rows, summed, nullptr);
-    o.panels += summed * o.panel_stride;
-    o.c += summed * block;
-    product(o, rows, nh - summed, plan.b + (u * plan.slots + by_h + summed) * W);
+    state_product(plan, range, t, u);
     for (int g = 0; g < cell.gates; g++)
       if (q.gates[g])
         for (int64_t r = 0; r < rows; r++) {
@@ -186,7 +194,7 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
               for (int i = 0; i < W; i++) whole[i] += z[slot * block + r * W + i];
           rows_out(plan, q.gates[g], whole, place + r, 1, t, u);
         }
-    plan.cell->forward(rows, z, block, s, n, plan.p + u * W, plan.Hb * W, q.save);
+    plan.cell->forward(rows, z, block, s, n, plan.p + u * W, plan.Hb * W, t >= plan.kept_from);
     for (int k = 0; k < cell.states; k++) {
       clear_tail(plan, u, n[k], rows);
       if (q.states[k]) rows_out(plan, q.states[k], n[k], place, rows, t, u);
@@ -203,12 +211,48 @@ static void stream_step(const Plan& plan, int64_t t, int thread, int threads) {
   forward_step(plan, 0, t, u0, u1);
 }
 
+// Packs the input of steps [t0, t1) where not all of it is held.
+static void input_chunk(const Plan& plan, int thread, int range, int64_t t0, int64_t t1) {
+  if (plan.x_ring == plan.T) return;
+  if (!plan.by_units) return pack_input(plan, t0, t1, range, range + 1);
+  int64_t from, to;
+  wait(plan);  // others may still read what was there
+  share(t1 - t0, thread, plan.threads, from, to);
+  pack_input(plan, t0 + from, t0 + to, range, range + 1);
+  wait(plan);
+}
+
+// The gates of steps [t0, t1) once more, from the states: one product over all of them.
+static void gates_again(const Plan& plan, int thread, int range, int64_t t0, int64_t t1, int64_t u0, int64_t u1) {
+  const unspool_cell& cell = plan.cell->cell;
+  const int64_t place = plan.range[range], block = plan.B * W;
+  input_chunk(plan, thread, range, t0, t1);
+  if (t0 >= plan.kept_from) return;
+  for (int64_t c0 = t0; c0 < t1; c0 += plan.chunk) {
+    const int64_t c1 = c0 + plan.chunk < t1 ? c0 + plan.chunk : t1;
+    input_product(plan, range, c0, c1, u0, u1);
+    for (int64_t u = u0; u < u1; u++)
+      for (int64_t t = c0; t < c1; t++) {
+        const int64_t rows = running(plan, t, range);
+        if (!rows) continue;
+        const float* s[UNSPOOL_MAX_STATES];
+        float* n[UNSPOOL_MAX_STATES];  // the new states are known
+        for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = plan.scratch + thread * plan.scratch_size + k * block;
+        state_product(plan, range, t, u);
+        plan.cell->forward(rows, z_at(plan, t, u) + place * W, block, s, n, plan.p + u * W, plan.Hb * W, true);
+      }
+  }
+}
+
 static void forward(const Plan& plan, int thread) {
   const unspool_problem& q = *plan.problem;
   const int states = plan.cell->cell.states;
   if (!q.packed) pack_weights(plan, thread);
-  pack_input(plan, thread);
   int64_t from, to, u0 = 0, u1 = plan.Hb;
+  if (plan.x_ring == plan.T) {
+    share(plan.T, thread, plan.threads, from, to);
+    pack_input(plan, from, to, 0, plan.ranges);
+  }
   share(plan.B, thread, plan.threads, from, to);
   for (int k = 0; k < states; k++) state_in(plan, q.state[k], plan.s[k], from, to);
   wait(plan);
@@ -217,6 +261,7 @@ static void forward(const Plan& plan, int thread) {
   for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
     for (int64_t t0 = 0; t0 < plan.T; t0 += plan.chunk) {
       const int64_t t1 = t0 + plan.chunk < plan.T ? t0 + plan.chunk : plan.T;
+      input_chunk(plan, thread, range, t0, t1);
       input_product(plan, range, t0, t1, u0, u1);
       for (int64_t t = t0; t < t1; t++) {
         forward_step(plan, range, t, u0, u1);
@@ -267,10 +312,11 @@ static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int6
   product(o, running(plan, t, range), blocks, nullptr);
 }
 
-static void backward_step(const Plan& plan, int thread, int range, int64_t t, int64_t u0, int64_t u1) {
+// `end` is where a run of steps ends: what reaches its last step from later ones is in `carry`.
+static void backward_step(const Plan& plan, int thread, int range, int64_t t, int64_t end, int64_t u0, int64_t u1) {
   const unspool_problem& q = *plan.problem;
   const unspool_cell& cell = plan.cell->cell;
-  const int64_t place = plan.range[range], rows = running(plan, t, range), later = running(plan, t + 1, range), block = plan.B * W;
+  const int64_t place = plan.range[range], rows = running(plan, t, range), later = t + 1 < end ? running(plan, t + 1, range) : 0, block = plan.B * W;
   if (!rows) return;
   float* const scratch = plan.scratch + thread * plan.scratch_size;
   const int64_t group = rows <= 3 ? MOST_PANELS : WIDE, panel = rows * W;
@@ -312,29 +358,29 @@ struct Gradient {
   float* to;
 };
 
-// The gradients of W and U, over all rows of all steps; a run of rows serves both while it is near.
-static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds) {
+// The gradients of W and U, over all rows of steps [t0, t1), which kinds and z begin with; a run of rows serves both while it is near.
+static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds, int64_t t0, int64_t t1) {
   constexpr int64_t LONGEST = 128, GROUP = 32;
   const int64_t block = plan.B * W, z_step = plan.Hb * plan.slots * block;
   const bool steps_are_rows = plan.B == 1 && !plan.count;
   Rows rows[LONGEST];
-  bool first = true;
-  int64_t t = 0, at = 0;  // how far: step, and row within the step's first range
+  bool first = t1 == plan.T;
+  int64_t t = t0, at = 0;  // how far: step, and row within the step's first range
   int range = 0;
   for (bool more = true; more; first = false) {
     int64_t n = 0, deep = 0;
     if (steps_are_rows) {
-      const int64_t now = plan.T - at < LONGEST ? plan.T - at : LONGEST;
+      const int64_t now = t1 - t0 - at < LONGEST ? t1 - t0 - at : LONGEST;
       rows[n++] = Rows{0, at, now};  // a run of steps, each of one row
       at += now;
-      more = at < plan.T;
+      more = at < t1 - t0;
     } else {
-      while (t < plan.T && deep < LONGEST) {
+      while (t < t1 && deep < LONGEST) {
         const int64_t here = running(plan, t, range) - at, now = here < LONGEST - deep ? here : LONGEST - deep;
         if (now > 0) {
           const int64_t row = plan.range[range] + at;
-          if (n && rows[n - 1].step == t && rows[n - 1].row + rows[n - 1].count == row) rows[n - 1].count += now;
-          else rows[n++] = Rows{t, row, now};
+          if (n && rows[n - 1].step == t - t0 && rows[n - 1].row + rows[n - 1].count == row) rows[n - 1].count += now;
+          else rows[n++] = Rows{t - t0, row, now};
           deep += now, at += now;
         }
         if (now >= here) {
@@ -342,11 +388,11 @@ static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds
           if (++range == plan.ranges) range = 0, t++;
         }
       }
-      more = t < plan.T;
+      more = t < t1;
     }
     for (int kind = 0; kind < 2; kind++) {
       const Gradient& k = kinds[kind];
-      const Sums sums{plan.z, k.b, z_step, k.b_step, steps_are_rows ? z_step : W, steps_are_rows ? k.b_step : W};
+      const Sums sums{z_at(plan, t0, 0), k.b, z_step, k.b_step, steps_are_rows ? z_step : W, steps_are_rows ? k.b_step : W};
       const int64_t slots = k.slot1 - k.slot0;
       int64_t from, end;
       share(plan.Hb * slots, thread, plan.threads, from, end);
@@ -370,12 +416,13 @@ static void gradient_out(const Plan& plan, int thread, const float* from, float*
   }
 }
 
-static void input_gradient(const Plan& plan, int thread) {
+static void input_gradient(const Plan& plan, int thread, int64_t first, int64_t last) {
   const unspool_problem& q = *plan.problem;
   const int64_t block = plan.B * W;
   float* const c = plan.scratch + thread * plan.scratch_size;
   int64_t from, to;
-  share(plan.T, thread, plan.threads, from, to);
+  share(last - first, thread, plan.threads, from, to);
+  from += first, to += first;
   for (int64_t t0 = from; t0 < to; t0 += plan.chunk)
     for (int64_t d = 0; d < plan.Db; d += MOST_PANELS) {
       const int64_t panels = plan.Db - d < MOST_PANELS ? plan.Db - d : MOST_PANELS;
@@ -392,7 +439,7 @@ static void input_gradient(const Plan& plan, int thread) {
               copy_out(q.dx + (plan.row_of[place + r] * plan.T + time_of(plan, place + r, t)) * plan.D + (d + p) * W, c + p * block + r * W, plan.D - (d + p) * W);
         }
     }
-  if (!plan.length_of) return;
+  if (!plan.length_of || first) return;
   for (share(plan.B, thread, plan.threads, from, to); from < to; from++) {
     float* rest = q.dx + (plan.row_of[from] * plan.T + plan.length_of[from]) * plan.D;
     for (int64_t i = 0; i < (plan.T - plan.length_of[from]) * plan.D; i++) rest[i] = 0;
@@ -424,6 +471,7 @@ static void backward(const Plan& plan, int thread) {
   const unspool_cell& cell = plan.cell->cell;
   const int64_t block = plan.B * W;
   pack_transposed(plan, thread);
+  if (q.save == 2) pack_weights(plan, thread);
   int64_t from, to, u0 = 0, u1 = plan.Hb;
   share(plan.B, thread, plan.threads, from, to);
   for (int k = 0; k < cell.states; k++) state_in(plan, q.d_last[k], plan.carry[k], from, to);
@@ -435,24 +483,29 @@ static void backward(const Plan& plan, int thread) {
   wait(plan);
   if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
   const bool joined = plan.by_units && plan.slots > plan.by_h;
-  for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
-    for (int64_t t = plan.T - 1; t >= 0; t--) {
-      backward_step(plan, thread, range, t, u0, u1);
-      if (joined) wait(plan);
+  for (int64_t t1 = plan.T, t0; t1 > 0; t1 = t0) {
+    t0 = (t1 - 1) / plan.again * plan.again;
+    for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
+      if (q.save == 2) gates_again(plan, thread, range, t0, t1, u0, u1);
+      for (int64_t t = t1 - 1; t >= t0; t--) {
+        backward_step(plan, thread, range, t, t1, u0, u1);
+        if (joined) wait(plan);
+      }
+      float* fed = plan.carry[cell.fed_back] + plan.range[range] * W;
+      back_product(plan, range, t0, u0, u1 - u0, fed + u0 * block, block);
     }
-    float* fed = plan.carry[cell.fed_back] + plan.range[range] * W;
-    back_product(plan, range, 0, u0, u1 - u0, fed + u0 * block, block);
+    wait(plan);
+    const Gradient kinds[] = {{x_at(plan, t0), plan.Db * block, plan.Db, 0, plan.by_x, plan.dW},
+                              {s_at(plan, cell.fed_back, t0, 0), plan.Hb * block, plan.Hb, plan.by_h, plan.slots, plan.dU}};
+    weight_gradients(plan, thread, kinds, t0, t1);
+    if (q.dx) input_gradient(plan, thread, t0, t1);
+    if (t0) wait(plan);
   }
-  wait(plan);
   share(plan.B, thread, plan.threads, from, to);
   for (int k = 0; k < cell.states; k++)
     if (q.d_state[k])
       for (int64_t place = from; place < to; place++) state_out(plan, plan.carry[k], q.d_state[k], place);
-  const Gradient kinds[] = {{plan.x, plan.Db * block, plan.Db, 0, plan.by_x, plan.dW},
-                            {plan.s[cell.fed_back], plan.Hb * block, plan.Hb, plan.by_h, plan.slots, plan.dU}};
-  weight_gradients(plan, thread, kinds);
   gradient_out(plan, thread, plan.dW, q.dW, plan.D, 0, plan.by_x, plan.cell->gate_of);
   gradient_out(plan, thread, plan.dU, q.dU, plan.H, plan.by_h, plan.slots, plan.cell->product_of);
-  if (q.dx) input_gradient(plan, thread);
   if (thread == 0) small_gradients(plan);
 }

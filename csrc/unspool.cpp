@@ -109,11 +109,18 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
   divide(plan, q);
   const int64_t rows = std::max<int64_t>(1, plan.B / plan.ranges), nh = cell.slots - cell.by_h, B = plan.B, Hb = plan.Hb, Db = plan.Db;
   plan.chunk = std::min(plan.T, std::max<int64_t>(1, 96 / rows));
-  plan.z_ring = q.save ? plan.T : plan.chunk, plan.s_ring = q.save ? plan.T + 1 : 2;
+  const bool again = q.save == 2;
+  plan.again = again ? std::max<int64_t>(1, 1024 / (plan.chunk * plan.B)) * plan.chunk : plan.T;
+  // A quarter of the gates is held: about as much again as the states, and a quarter less to compute.
+  plan.kept_from = again ? std::min(plan.T, (plan.T - plan.T / 4 + plan.again - 1) / plan.again * plan.again) : q.save ? 0 : plan.T;
+  plan.x_ring = !again ? plan.T : backward ? plan.again : plan.chunk;
+  plan.z_ring = q.save == 1 ? plan.T : backward ? plan.again : plan.chunk, plan.s_ring = q.save ? plan.T + 1 : 2;
 
   Pieces saved{q.saved}, weights{q.weights}, work{q.work};
-  plan.x = saved.floats(times({plan.T, Db, B, W}));
-  plan.z = saved.floats(times({plan.z_ring, Hb, cell.slots, B, W}));
+  Pieces& passing = again ? work : saved;
+  plan.x = passing.floats(times({plan.x_ring, Db, B, W}));
+  plan.z = passing.floats(times({plan.z_ring, Hb, cell.slots, B, W}));
+  plan.z_kept = again ? saved.floats(times({plan.T - plan.kept_from, Hb, cell.slots, B, W})) : plan.z;
   for (int k = 0; k < cell.states; k++) plan.s[k] = saved.floats(times({plan.s_ring, Hb, B, W}));
   plan.W = weights.floats(times({Hb, cell.by_x, Db, W, W}));
   plan.U = weights.floats(times({Hb, nh, Hb, W, W}));

@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
   int32_t cell;     // its place in unspool_cells()
   int32_t threads;  // at most so many
-  int32_t save;     // whether a backward pass follows
+  int32_t save;     // 1 where a backward pass follows, 2 where it computes most gates again: then `saved` holds the states, and the gates of the last steps
   int32_t reverse;  // from each sequence's last step to its first
   int32_t packed;   // whether `weights` already holds the packed weights
   int32_t unused;
@@ -41,7 +41,7 @@ typedef struct {
   float* last[UNSPOOL_MAX_STATES];          // (B, H) contiguous
   float* gates[UNSPOOL_MAX_SLOTS];          // (B, T, H) contiguous each: gates before their squashing, or null
   float* states[UNSPOOL_MAX_STATES];        // (B, T, H) contiguous each, or null
-  float *saved, *weights, *work;            // of the sizes that unspool_sizes gives, aligned to 64 bytes
+  float *saved, *weights, *work;            // of the sizes that unspool_sizes gives, aligned to 64 bytes; backward takes `weights` for save 2
   // For the backward pass: gradients, in and out. Null where none is given or wanted.
   const float* dy;                          // (B, T, H)
   int64_t dy_batch, dy_step;

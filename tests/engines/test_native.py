@@ -14,7 +14,7 @@ from torch import library as operators
 
 import unspool
 from unspool import engines
-from unspool.cells import GRU, LSTM, RNN
+from unspool.cells import GRU, LSTM, RNN, MinGRU
 from unspool.engines import Weights, native, reference
 from unspool.engines.native import binding, calls
 from unspool.equations.emit_cpp import built_in
@@ -289,3 +289,33 @@ print(unspool.engines.choose(unspool.cells.LSTM(), torch.device("cpu"), torch.fl
 unspool.LSTM(2, 3).stream().step(torch.zeros(1, 2))
 """
     assert elsewhere(code) == ["torch", "None"]
+
+
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+@pytest.mark.parametrize("size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64)], ids=str)
+def test_gates_computed_again_give_the_same_gradients(cell, size, lengths):
+    """Over several chunks, with rows and with units divided among threads, and a second time."""
+    B, T, D, H = size
+    torch.manual_seed(0)
+    x = torch.randn(B, T, D, requires_grad=True)
+    long = torch.randint(0, T + 1, (B,)) if lengths else None
+    found = []
+    for recompute in (False, True):
+        layer = Recurrent(cell, D, H, layers=2, bidirectional=True, recompute=recompute, engine="native")
+        layer.load_state_dict(found[0][0] if found else layer.state_dict())
+        y, state = layer(x, long)
+        loss = (y * torch.sin(torch.arange(T))[:, None]).mean(1).sum() + state[0].sum()
+        parameters = [p for p in layer.parameters() if p.numel()]
+        torch.autograd.grad(loss, [x, *parameters], retain_graph=True)
+        found.append((layer.state_dict(), [y, *torch.autograd.grad(loss, [x, *parameters])]))
+    for usual, again in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(again, usual, rtol=1e-4, atol=2e-5 * float(usual.detach().abs().max() + 1))
+
+
+def test_computing_again_holds_less():
+    index, (weights, x, state) = binding.loaded().cells["LSTM()"], drawn(LSTM(), 64, 100, 32, 32)
+    saved = [calls.forward(index, weights, x, None, torch.stack(state), False, save=save)[3] for save in (1, 2)]
+    assert saved[1].numel() < 0.45 * saved[0].numel()
+    with pytest.raises(EngineError, match="recompute needs the native engine, but this is reference"):
+        Recurrent(GRU("before"), 3, 4, recompute=True)(torch.zeros(1, 2, 3))

@@ -13,7 +13,10 @@ Valid = Annotated[list[Path] | None, typer.Option(help="Files to validate on [de
 Budget = Annotated[str | None, typer.Option(help="How long to train, such as 90s, 10m, 1h [default: the task's, minutes]")]
 Epochs = Annotated[float | None, typer.Option(help="Or how often to go through the data.")]
 CellName = Annotated[
-    str | None, typer.Option("--cell", help="rnn, gru, lstm, mingru or minlstm [default: lstm for text, music, sentiment and translation, else gru]")
+    str | None,
+    typer.Option(
+        "--cell", help="rnn, gru, lstm, mingru or minlstm [default: lstm for text, music, sentiment and translation, else gru]"
+    ),
 ]
 Hidden = Annotated[int | None, typer.Option(help="Size of a layer [default: the task's]")]
 Layers = Annotated[int | None, typer.Option(help="How many [default: the task's]")]

@@ -13,7 +13,7 @@ from unspool import cells, engines
 from unspool.cells import Cell
 from unspool.engines import State, Weights
 from unspool.engines import torch as torch_engine
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, EngineError
 from unspool.layers.parts import dropout, variational_dropout
 from unspool.layers.stream import Stream
 from unspool.sequences import mask
@@ -30,9 +30,19 @@ class Recurrence(nn.Module):
     b_h: Tensor
     p: Tensor
 
-    def __init__(self, cell: Cell, inputs: int, hidden: int, *, reverse: bool = False, dropout: float = 0.0, engine: str = "auto"):
+    def __init__(
+        self,
+        cell: Cell,
+        inputs: int,
+        hidden: int,
+        *,
+        reverse: bool = False,
+        dropout: float = 0.0,
+        engine: str = "auto",
+        recompute: bool = False,
+    ):
         super().__init__()
-        self.cell, self.reverse, self.dropout, self.engine = cell, reverse, dropout, engine
+        self.cell, self.reverse, self.dropout, self.engine, self.recompute = cell, reverse, dropout, engine, recompute
         for name, shape in zip(Weights._fields, engines.shapes(cell, inputs, hidden), strict=True):
             self.register_parameter(name, nn.Parameter(torch.empty(shape.shape)))
         self.reset_parameters()
@@ -58,7 +68,12 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None, state: State, trace: Sequence[str] = ()) -> engines.Ran:
         choice = engines.choose(self.cell, x.device, x.dtype, self.engine, trace)
-        return choice.engine.run(self.cell, self.weights(), x, lengths, state, reverse=self.reverse, trace=trace)
+        more: dict[str, Any] = {}
+        if self.recompute:
+            if choice.name != "native":
+                raise EngineError(f"recompute needs the native engine, but this is {engines.explain(self.cell, x.device, x.dtype)}")
+            more["recompute"] = True
+        return choice.engine.run(self.cell, self.weights(), x, lengths, state, reverse=self.reverse, trace=trace, **more)
 
     def step(self, x: Tensor, state: State) -> State:
         return engines.choose(self.cell, x.device, x.dtype, self.engine).engine.step(self.cell, self.weights(), x, state)
@@ -74,6 +89,7 @@ class Recurrent(nn.Module):
 
     `residual` adds a layer's input to its output where their sizes agree; `dropout` acts between layers (`variational`: one mask
     for all steps, Gal & Ghahramani 2016), `recurrent_dropout` on U (Merity et al. 2018). `cell` is a name or a `Cell` of your own.
+    `recompute` saves the states for the gradient and computes most gates once more: less memory for more time (native engine).
     """
 
     def __init__(
@@ -88,6 +104,7 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
+        recompute: bool = False,
         engine: str = "auto",
     ):
         super().__init__()
@@ -104,7 +121,15 @@ class Recurrent(nn.Module):
         directions = (False, True) if bidirectional else (False,)
         width = hidden_size * len(directions)
         self.stack = nn.ModuleList(
-            Recurrence(self.cell, width if depth else input_size, hidden_size, reverse=r, dropout=recurrent_dropout, engine=engine)
+            Recurrence(
+                self.cell,
+                width if depth else input_size,
+                hidden_size,
+                reverse=r,
+                dropout=recurrent_dropout,
+                engine=engine,
+                recompute=recompute,
+            )
             for depth in range(layers)
             for r in directions
         )
@@ -227,7 +252,7 @@ class _Named(Recurrent):
         super().__init__(cells.cell(self.kind.__name__, **own), input_size, hidden_size, layers=layers, **options)
 
 
-_LAYER_OPTIONS = {"bidirectional", "residual", "dropout", "variational", "recurrent_dropout", "engine"}
+_LAYER_OPTIONS = {"bidirectional", "residual", "dropout", "variational", "recurrent_dropout", "recompute", "engine"}
 
 
 class RNN(_Named):

@@ -49,8 +49,10 @@ def run(
     *,
     reverse: bool = False,
     trace: Sequence[str] = (),
+    recompute: bool = False,
 ) -> Ran:
-    """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace."""
+    """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace. `recompute` saves
+    the states and a quarter of the gates for the backward pass, which computes the others again: less memory for more time."""
     if len(x) == 0:  # nothing to do, and the library takes no empty batch
         return reference.run(cell, weights, x, lengths, state, reverse=reverse, trace=trace)
     index = place_of(cell)
@@ -59,9 +61,9 @@ def run(
     if trace:
         y, last, traced = forward(index, [*weights], x, lengths, states, reverse, trace=_places(cell, trace))[:3]
         if _differentiated(weights, x, states):
-            y, last = _run(index, weights, x, lengths, states, reverse)
+            y, last = _run(index, weights, x, lengths, states, reverse, recompute)
         return Ran(y, tuple(last.unbind()), dict(zip(trace, traced.unbind(), strict=True)))
-    y, last = _run(index, weights, x, lengths, states, reverse)
+    y, last = _run(index, weights, x, lengths, states, reverse, recompute)
     return Ran(y, tuple(last.unbind()), {})
 
 
@@ -70,11 +72,13 @@ def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
     return run(cell, weights, x[:, None], None, state).state
 
 
-def _run(cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+def _run(
+    cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, recompute: bool
+) -> tuple[Tensor, Tensor]:
     if _differentiated(weights, x, state):
-        return _recurrence(cell, *weights, x, lengths, state, reverse, True)[:2]
+        return _recurrence(cell, *weights, x, lengths, state, reverse, 2 if recompute else 1)[:2]
     if torch.compiler.is_compiling():
-        return _recurrence(cell, *weights, x, lengths, state, reverse, False)[:2]
+        return _recurrence(cell, *weights, x, lengths, state, reverse, 0)[:2]
     return forward(cell, [*weights], x, lengths, state, reverse, kept=packed(weights))[:2]
 
 
@@ -98,7 +102,7 @@ def _recurrence(
     lengths: Tensor | None,
     state: Tensor,
     reverse: bool,
-    save: bool,
+    save: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     y, last, _, saved = forward(cell, [W, U, b, b_h, p], x, lengths, state, reverse, save=save)
     return y, last, saved
@@ -106,7 +110,7 @@ def _recurrence(
 
 @_recurrence.register_fake
 def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):
-    size = saved_size(cell, *(int(n) for n in (*x.shape, W.shape[1]))) if save else 0
+    size = saved_size(cell, save, *(int(n) for n in (*x.shape, W.shape[1]))) if save else 0
     return x.new_empty(x.shape[0], x.shape[1], W.shape[1]), state.new_empty(state.shape), x.new_empty(size)
 
 
@@ -127,18 +131,19 @@ def _recurrence_backward(
     state: Tensor,
     reverse: bool,
     input_too: bool,
+    save: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    found = backward(saved, dy, d_last, cell, [W, U, b, b_h, p], x, lengths, state, reverse, input_too)
+    found = backward(saved, dy, d_last, cell, [W, U, b, b_h, p], x, lengths, state, reverse, input_too, save)
     return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
 
 
 @_recurrence_backward.register_fake
-def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too):
+def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too, save):
     return x.new_empty(x.shape if input_too else 0), *(t.new_empty(t.shape) for t in (W, U, b, b_h, p, state))
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.cell, *tensors, ctx.reverse, _ = inputs
+    ctx.cell, *tensors, ctx.reverse, ctx.save = inputs
     ctx.save_for_backward(output[2], *tensors)
     ctx.set_materialize_grads(False)
 
@@ -146,7 +151,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 def _gradients(ctx: Any, dy: Tensor | None, d_last: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
     saved, W, U, b, b_h, p, x, lengths, state = ctx.saved_tensors
     dx, dW, dU, db, db_h, dp, d_state = _recurrence_backward(
-        dy, d_last, saved, ctx.cell, W, U, b, b_h, p, x, lengths, state, ctx.reverse, ctx.needs_input_grad[6]
+        dy, d_last, saved, ctx.cell, W, U, b, b_h, p, x, lengths, state, ctx.reverse, ctx.needs_input_grad[6], ctx.save
     )
     return None, dW, dU, db, db_h, dp, dx if ctx.needs_input_grad[6] else None, None, d_state, None, None
 

@@ -55,12 +55,13 @@ def forward(
     state: Tensor,
     reverse: bool,
     *,
-    save: bool = False,
+    save: int = 0,
     kept: Packed | None = None,
     trace: Sequence[tuple[str, int]] = (),
     saved: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """y (B, T, H), the last state (S, B, H), the traces (N, B, T, H) and what the backward pass needs (or nothing).
+    """y (B, T, H), the last state (S, B, H), the traces (N, B, T, H) and what the backward pass needs: all for `save` of 1, the states
+    and a quarter of the gates for 2, nothing for 0.
 
     `kept` holds the packed weights between calls; `saved` is filled again by a call that is repeated.
     """
@@ -88,9 +89,9 @@ def forward(
     return y, last, traced, saved if save else x.new_empty(0)
 
 
-def saved_size(cell: int, B: int, T: int, D: int, H: int) -> int:
+def saved_size(cell: int, save: int, B: int, T: int, D: int, H: int) -> int:
     """How many floats `forward` gives for the backward pass."""
-    return sizes(Problem(cell=cell, threads=torch.get_num_threads(), save=True, B=B, T=T, D=D, H=H), False).saved + _TAIL
+    return sizes(Problem(cell=cell, threads=torch.get_num_threads(), save=save, B=B, T=T, D=D, H=H), False).saved + _TAIL
 
 
 def backward(
@@ -104,11 +105,12 @@ def backward(
     state: Tensor,
     reverse: bool,
     input_too: bool,
+    save: int = 1,
 ) -> tuple[Tensor, ...]:
     """The gradients of x (empty if not asked for), the weights and the first state. Uses up `saved`, and refills it if need be."""
     if _consumed(saved).value:
-        forward(cell, weights, x, lengths, state, reverse, save=True, saved=saved)
-    q, _alive = _problem(cell, weights, x, lengths, state, reverse, True)
+        forward(cell, weights, x, lengths, state, reverse, save=save, saved=saved)
+    q, _alive = _problem(cell, weights, x, lengths, state, reverse, save)
     q.threads, q.saved = int(saved[-2]), saved.data_ptr()
     if dy is not None:
         dy = _rows(dy)
@@ -125,8 +127,8 @@ def backward(
     need = sizes(q, True)
     if saved.numel() != need.saved + _TAIL:
         raise EngineError("what was saved in the forward pass does not fit this backward pass")
-    work = Buffer(need.work)
-    q.work = work.address
+    work, panels = Buffer(need.work), Buffer(need.weights if save == 2 else 0)
+    q.work, q.weights = work.address, panels.address
     call("unspool_backward", q)
     _consumed(saved).value = 1
     return dx, *gradients, d_state
@@ -148,7 +150,7 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _problem(
-    cell: int, weights: Sequence[Tensor], x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, save: bool
+    cell: int, weights: Sequence[Tensor], x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, save: int
 ) -> tuple[Problem, list[Any]]:
     """The call in the library's words, and what must live as long as it. EngineError for tensors that do not fit together."""
     facts = loaded().handle.unspool_cell_at(cell).contents
