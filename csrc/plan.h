@@ -10,6 +10,7 @@ struct Barrier {
 };
 
 struct CellOps;
+struct Small;
 
 struct Plan {
   const unspool_problem* problem;
@@ -35,6 +36,33 @@ struct Plan {
   int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;
   int64_t scratch_size;
   Barrier* barrier;
+  Small* small;  // of a stream whose weights are of 16 or 8 bits; then W and U are not there
+  void (*small_products)(const Plan& plan, float* z, int64_t u);
+};
+
+// Weights of 16 or 8 bits, by block of units and slot; see small.cpp.
+struct SmallWeights {
+  int64_t groups;   // of 2 or 4 inputs
+  void* panels;     // (blocks, groups, slots, 16, 2 or 4)
+  float* scale;     // (blocks * slots, 16)
+  int32_t* offset;  // (blocks * slots, 16)
+};
+
+struct SmallRows {
+  void* values;  // (B, groups * 4) bytes, or (B, groups * 2) floats
+  float* scale;  // (B)
+};
+
+struct Small {
+  int bits;
+  SmallWeights x, h;
+  SmallRows x_rows, h_rows;
+};
+
+struct SmallKernels {
+  void (*pack)(int bits, const float* M, int64_t K, int64_t have, int64_t groups, int64_t count, void* panel, float* scale, int32_t* offset);
+  float (*convert)(int bits, const float* blocks, int64_t B, int64_t Kb, void* to);
+  void (*products)(const Plan& plan, float* z, int64_t u);
 };
 
 // A cell's constants and its elementwise loops for one instruction set.

@@ -184,7 +184,8 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
     const float *s[UNSPOOL_MAX_STATES];
     float* n[UNSPOOL_MAX_STATES];
     for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = s_at(plan, k, t + 1, u) + place * W;
-    state_product(plan, range, t, u);
+    if (plan.small) plan.small_products(plan, z, u);
+    else state_product(plan, range, t, u);
     for (int g = 0; g < cell.gates; g++)
       if (q.gates[g])
         for (int64_t r = 0; r < rows; r++) {
@@ -207,7 +208,7 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
 static void stream_step(const Plan& plan, int64_t t, int thread, int threads) {
   int64_t u0, u1;
   share(plan.Hb, thread, threads, u0, u1);
-  input_product(plan, 0, t, t + 1, u0, u1);
+  if (!plan.small) input_product(plan, 0, t, t + 1, u0, u1);
   forward_step(plan, 0, t, u0, u1);
 }
 

@@ -30,6 +30,11 @@ namespace avx512 { extern const Kernels kernels; }
 namespace avx2 { extern const Kernels kernels; }
 #endif
 namespace generic { extern const Kernels kernels; }
+#if defined(__x86_64__)
+namespace avx512_small { extern const SmallKernels small_kernels; }
+namespace avx2_small { extern const SmallKernels small_kernels; }
+#endif
+namespace generic_small { extern const SmallKernels small_kernels; }
 
 namespace {
 
@@ -50,6 +55,16 @@ const Kernels& best() {
 const Kernels& chosen() {
   static const Kernels& kernels = best();
   return kernels;
+}
+
+const SmallKernels& chosen_small() {
+#if defined(__x86_64__)
+  if (!strcmp(chosen().isa, "avx512") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vnni"))
+    return avx512_small::small_kernels;
+  if (strcmp(chosen().isa, "generic")) return avx2_small::small_kernels;
+#endif
+  return generic_small::small_kernels;
 }
 
 constexpr int MOST_OWN = 4096;
@@ -258,8 +273,52 @@ void drop(std::multimap<int64_t, float*>::iterator from, std::multimap<int64_t, 
 struct Layer {
   unspool_problem problem;
   Plan plan;
-  float* buffers[3];
+  Small small;
+  float* buffers[4];
 };
+
+// Lays out a layer's weights of 16 or 8 bits, and packs them where there is memory.
+int64_t small_weights(Layer& layer, const unspool_problem& q, int bits, float* memory) {
+  const Plan& plan = layer.plan;
+  const int64_t depth = 32 / bits, nh = plan.slots - plan.by_h;
+  Pieces pieces{memory};
+  Small& small = layer.small;
+  small.bits = bits;
+  const auto weights = [&](SmallWeights& w, SmallRows& rows, int64_t K, int64_t slots) {
+    w.groups = (K + W - 1) / W * W / depth;
+    w.panels = pieces.floats(times({plan.Hb, slots, w.groups, W}));
+    w.scale = pieces.floats(times({plan.Hb, slots, W}));
+    w.offset = pieces.of<int32_t>(times({plan.Hb, slots, W}));
+    rows.values = pieces.floats(times({plan.B, w.groups, 2}));
+    rows.scale = pieces.floats(plan.B);
+  };
+  weights(small.x, small.x_rows, plan.D, plan.by_x);
+  weights(small.h, small.h_rows, plan.H, nh);
+  float* b = pieces.floats(plan.Hb * plan.slots * W);
+  float* p = pieces.floats(plan.cell->cell.parameters * plan.Hb * W);
+  if (!memory) return pieces.fits ? pieces.used : LARGEST + 1;
+  const auto pack = [&](const SmallWeights& w, const float* M, int64_t K, int64_t u, int64_t s, int64_t count) {
+    const int64_t place = (u * count + s) * W;
+    chosen_small().pack(bits, M + u * W * K, K, std::min(W, plan.H - u * W), w.groups, count,
+                        static_cast<float*>(w.panels) + (u * w.groups * count + s) * W, w.scale + place, w.offset + place);
+  };
+  for (int64_t u = 0; u < plan.Hb; u++) {
+    for (int64_t s = 0; s < plan.by_x; s++) pack(small.x, q.W + plan.cell->gate_of[s] * plan.H * plan.D, plan.D, u, s, plan.by_x);
+    for (int64_t s = 0; s < nh; s++) pack(small.h, q.U + plan.cell->product_of[plan.by_h + s] * plan.H * plan.H, plan.H, u, s, nh);
+  }
+  std::copy_n(plan.b, plan.Hb * plan.slots * W, b);
+  std::copy_n(plan.p, plan.cell->cell.parameters * plan.Hb * W, p);
+  layer.plan.b = b, layer.plan.p = p;
+  layer.plan.small = &small;
+  layer.plan.small_products = chosen_small().products;
+  return pieces.used;
+}
+
+void small_rows(const SmallWeights& w, const SmallRows& rows, int bits, const float* blocks, int64_t B, int64_t n, int64_t K) {
+  for (int64_t row = 0; row < n; row++)
+    rows.scale[row] = chosen_small().convert(bits, blocks + row * W, B, (K + W - 1) / W,
+                                             static_cast<char*>(rows.values) + row * w.groups * (bits == 16 ? 8 : 4));
+}
 
 }  // namespace
 
@@ -290,7 +349,7 @@ int unspool_backward(const unspool_problem* problem) { return guarded(*problem, 
 
 int unspool_problem_size(void) { return int(sizeof(unspool_problem)); }
 
-unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual) {
+unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual, int bits) {
   auto* stream = new unspool_stream{std::vector<Layer>(size_t(count)), nullptr, 0, layers[0].B, std::max(1, std::min(int(layers[0].threads), MAX_THREADS)), residual != 0};
   for (int i = 0; i < count; i++) {
     Layer& layer = stream->layers[size_t(i)];
@@ -315,6 +374,17 @@ unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int
     on_threads(stream->threads, [&](int thread, int team) {
       for (; thread < stream->threads; thread += team) chosen().pack_weights(layer.plan, thread);
     });
+    if (bits != 32) {
+      float* memory = unspool_take(small_weights(layer, q, bits, nullptr));
+      layer.buffers[3] = memory;
+      if (!memory) {
+        unspool_stream_free(stream);
+        return nullptr;
+      }
+      small_weights(layer, q, bits, memory);
+      unspool_give(layer.buffers[1]);  // the weights as they were
+      layer.buffers[1] = nullptr;
+    }
     layer.plan.threads = 1;
     for (int k = 0; k < layer.plan.cell->cell.states; k++) std::fill_n(layer.plan.s[k], 2 * layer.plan.Hb * q.B * W, 0.0f);
     q.W = q.U = q.b = q.b_h = q.p = nullptr;
@@ -332,7 +402,12 @@ void unspool_stream_step(unspool_stream* stream, const float* x, float* y) {
     Plan& plan = stream->layers[i].plan;
     plan.x = input - now * plan.Db * plan.B * W;
     const double work = 2.0 * double(stream->rows) * plan.slots * plan.Hb * W * (plan.Hb + plan.Db) * W;
-    on_threads(work < 2e7 ? 1 : stream->threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team); });
+    if (plan.small) {
+      const int fed = plan.cell->cell.fed_back;
+      small_rows(plan.small->x, plan.small->x_rows, plan.small->bits, input, plan.B, stream->rows, plan.D);
+      small_rows(plan.small->h, plan.small->h_rows, plan.small->bits, plan.s[fed] + now * plan.Hb * plan.B * W, plan.B, stream->rows, plan.H);
+    }
+    on_threads(work < (plan.small ? 6e7 : 2e7) ? 1 : stream->threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team); });
     float* output = plan.s[0] + (1 - now) * plan.Hb * plan.B * W;
     if (stream->residual && plan.D == plan.H) {
       for (int64_t j = 0; j < plan.Hb * plan.B * W; j++) plan.z[j] = output[j] + input[j];
@@ -342,6 +417,16 @@ void unspool_stream_step(unspool_stream* stream, const float* x, float* y) {
   }
   stream->t++;
   blocks_to(input, y, first.B, stream->rows, stream->layers.back().plan.H);
+}
+
+void unspool_stream_run(unspool_stream* stream, const float* x, float* y, int64_t T) {
+  const int64_t B = stream->rows, D = stream->layers.front().plan.D, H = stream->layers.back().plan.H;
+  std::vector<float> in(size_t(B * D)), out(size_t(B * H));
+  for (int64_t t = 0; t < T; t++) {
+    for (int64_t row = 0; row < B; row++) memcpy(&in[size_t(row * D)], x + (row * T + t) * D, size_t(D) * sizeof(float));
+    unspool_stream_step(stream, in.data(), out.data());
+    for (int64_t row = 0; row < B; row++) memcpy(y + (row * T + t) * H, &out[size_t(row * H)], size_t(H) * sizeof(float));
+  }
 }
 
 void unspool_stream_get(const unspool_stream* stream, int layer, int state, float* to) {

@@ -64,8 +64,10 @@ int unspool_backward(const unspool_problem* problem);
 // A stack of layers that goes one step at a time, its weights packed once and its states inside.
 typedef struct unspool_stream unspool_stream;
 // Of each layer it reads the cell, the threads (of the first), B, D, H and the weights. Null where a size does not fit or there is no memory.
-unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual);
+// `bits`: 32, or weights rounded to 16 (bf16) or 8 (int8, by unit).
+unspool_stream* unspool_stream_new(const unspool_problem* layers, int count, int residual, int bits);
 void unspool_stream_step(unspool_stream* stream, const float* x, float* y);  // (B, D) and (B, H), contiguous
+void unspool_stream_run(unspool_stream* stream, const float* x, float* y, int64_t T);  // (B, T, D) and (B, T, H), of all rows
 void unspool_stream_get(const unspool_stream* stream, int layer, int state, float* to);  // (B, H) contiguous
 void unspool_stream_set(unspool_stream* stream, int layer, int state, const float* from);
 // Goes on with these rows, in this order; one may come several times, but there are no more than at first.

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import unspool
+from unspool.cells import GRU, LSTM, RNN, MinGRU
+from unspool.engines import native
 from unspool.errors import ConfigError, EngineError
 from unspool.layers import Attention, Embedding, OneHot, Recurrent
 from unspool.sequences import mask
@@ -183,3 +185,45 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert y.mean().item() == pytest.approx(1, abs=0.01)
     assert torch.equal(x.grad, y)
     assert unspool.layers.dropout(x, 0.3, False) is x
+
+
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
+@pytest.mark.parametrize(("weights", "bits"), [("bf16", 8), ("int8", 7)])
+def test_rounded_weights_are_nearly_the_same(cell, weights, bits):
+    if native.missing():
+        pytest.skip("the native engine was not built")
+    torch.manual_seed(0)
+    layer, x, lengths = Recurrent(cell, 20, 33, layers=2).eval(), torch.randn(5, 9, 20), torch.tensor([9, 0, 4, 9, 1])
+    exact, (a, *_) = layer(x, lengths)
+    with torch.no_grad():
+        assert layer.narrow("f32")(x, lengths)[0].equal(exact)
+        y, state = layer.narrow(weights)(x, lengths)
+        assert 0 < (y - exact).abs().max() < 8 * 2**-bits
+        assert (state[0] - a).abs().max() < 8 * 2**-bits
+        assert y[2, 4:].abs().sum() == y[1].abs().sum() == 0
+        first, between = layer(x[:, :4])
+        torch.testing.assert_close(torch.cat([first, layer(x[:, 4:], None, between)[0]], 1)[0], y[0])
+        stream = layer.stream(5)
+        torch.testing.assert_close(torch.stack([stream.step(x[:, t]) for t in range(9)], 1)[0], y[0])
+    assert layer(x, lengths)[0].equal(exact)  # where something may be differentiated, nothing is rounded
+
+
+def test_int8_is_as_exact_as_its_scales():
+    """What a unit of the plain network says, from rounded weights and inputs, against the same sums in plain numbers."""
+    if native.missing():
+        pytest.skip("the native engine was not built")
+    torch.manual_seed(0)
+    layer, x = Recurrent("rnn", 40, 17).eval(), torch.randn(1, 40) * torch.logspace(-2, 1, 40)
+    W = layer.stack[0].W[0].detach()
+    scale, unit = W.abs().amax(1, keepdim=True) / 127, x.abs().max() / 127
+    expected = torch.tanh((torch.round(W / scale) * scale) @ (torch.round(x[0] / unit) * unit))
+    torch.testing.assert_close(layer.narrow("int8").stream().step(x)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_that_cannot_be_rounded():
+    with pytest.raises(ConfigError, match="did you mean 'int8'"):
+        Recurrent("lstm", 3, 4).narrow("int4")
+    with pytest.raises(ConfigError, match="this one is bidirectional"):
+        Recurrent("lstm", 3, 4, bidirectional=True).narrow("int8")
+    with torch.no_grad(), pytest.raises(EngineError, match="int8 weights are for the native engine, and this is reference"):
+        Recurrent("lstm", 3, 4, engine="reference").eval().narrow("int8")(torch.zeros(1, 2, 3))

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from unspool import cells, engines
 from unspool.cells import Cell
-from unspool.engines import State, Weights
+from unspool.engines import State, Weights, native
 from unspool.engines import torch as torch_engine
-from unspool.errors import ConfigError, EngineError
+from unspool.errors import ConfigError, EngineError, did_you_mean
 from unspool.layers.parts import dropout, variational_dropout
 from unspool.layers.stream import Stream
 from unspool.sequences import mask
@@ -118,6 +118,7 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size, self.layers = input_size, hidden_size, layers
         self.bidirectional, self.residual = bidirectional, residual
         self.dropout, self.variational = dropout, variational
+        self._weights, self._narrow = "f32", None
         directions = (False, True) if bidirectional else (False,)
         width = hidden_size * len(directions)
         self.stack = nn.ModuleList(
@@ -145,6 +146,8 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         self._check(x, lengths)
+        if self._weights != "f32" and not self.training and not torch.is_grad_enabled():
+            return self._narrowed(x, lengths, state)
         state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))
         last: list[State] = []
         directions = 2 if self.bidirectional else 1
@@ -171,13 +174,39 @@ class Recurrent(nn.Module):
             x = self.joined(x, new[0])
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
+    def narrow(self, weights: str) -> Recurrent:
+        """How weights are held in evaluation, where nothing is differentiated, and in streams: "f32", or rounded to "bf16" or "int8"
+        (a scale for each unit, and one for each row that is multiplied), for less memory and time. ConfigError for another name, or
+        a bidirectional stack."""
+        if weights not in native.BITS:
+            raise ConfigError(f"weights are {', '.join(native.BITS)}, not {weights!r}{did_you_mean(weights, native.BITS)}")
+        if self.bidirectional and weights != "f32":
+            raise ConfigError(f"{weights} weights are for stacks that read in one direction, and this one is bidirectional")
+        self._weights, self._narrow = weights, None
+        return self
+
+    def _narrowed(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
+        if self._narrow is None or len(self._narrow.state[0][0]) != len(x):
+            self._narrow = Stream(self, len(x), self._weights)
+        stream = self._narrow
+        stream.state = state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))
+        if lengths is None:
+            return stream.run(x), stream.state
+        y, last, at = x.new_zeros(*x.shape[:2], self.output_size), tuple(s.clone() for s in state), 0
+        for stop in sorted(set(lengths.tolist()) - {0}):
+            y[:, at:stop] = stream.run(x[:, at:stop])
+            rows, at = lengths == stop, stop
+            for whole, now in zip(last, stream.state, strict=True):
+                whole[:, rows] = now[:, rows]
+        return torch.where(mask(lengths, x.shape[1])[:, :, None], y, 0.0), last
+
     def stream(self, batch: int = 1) -> Stream:
         """Goes step by step from a zero state, for `batch` sequences at once. Change no weights while it is in use."""
         if self.bidirectional:
             raise ConfigError("a bidirectional layer reads its input from both ends and cannot be streamed")
         if batch < 1:
             raise ConfigError(f"a stream needs at least 1 sequence, not {batch}")
-        return Stream(self, batch)
+        return Stream(self, batch, self._weights)
 
     def joined(self, x: Tensor, y: Tensor) -> Tensor:
         """What a layer passes on, of its input and its output."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unspool import engines
 from unspool.engines import State, native
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
     from unspool.layers.recurrent import Recurrent
@@ -24,13 +24,16 @@ class Stream:
     differentiated.
     """
 
-    def __init__(self, layers: Recurrent, batch: int):
+    def __init__(self, layers: Recurrent, batch: int, weights: str = "f32"):
         self._layers = layers
         first: Any = layers.stack[0]
         engine = engines.choose(layers.cell, first.W.device, first.W.dtype, first.engine).name
         fits = engine == "native" and not layers.training
-        weights = [layer.weights() for layer in layers.stack] if fits else []  # type: ignore[operator]
-        self._native = native.Stream(layers.cell, weights, batch, layers.residual) if fits else None
+        if weights != "f32" and not fits:
+            why = "in evaluation, on the CPU" if engine == "native" else f"and this is {engine}"
+            raise EngineError(f"{weights} weights are for the native engine, {why}; take f32")
+        own = [layer.weights() for layer in layers.stack] if fits else []  # type: ignore[operator]
+        self._native = native.Stream(layers.cell, own, batch, layers.residual, weights) if fits else None
         self._state = () if fits else layers.zero_state(batch, first.W)
 
     @torch.no_grad()
@@ -40,6 +43,13 @@ class Stream:
             return self._native.step(x)
         y, self._state = self._layers.step(x, self._state)
         return y
+
+    @torch.no_grad()
+    def run(self, x: Tensor) -> Tensor:
+        """All steps of x (B, T, D) to y (B, T, H)."""
+        if self._native:
+            return self._native.run(x)
+        return torch.stack([self.step(x[:, t]) for t in range(x.shape[1])], 1)
 
     @property
     def state(self) -> State:

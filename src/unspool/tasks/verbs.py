@@ -17,6 +17,7 @@ import torch
 
 import unspool
 from unspool.errors import ConfigError, ModelError
+from unspool.layers import Recurrent
 from unspool.tasks import find
 from unspool.tasks.task import Prepared, Task, Trained, as_json, configure
 from unspool.training import ModelFolder, Outcome, Progress, fit
@@ -78,6 +79,27 @@ def load(path: str | Path, device: str = "auto") -> Trained:
         if key not in stored:
             raise ModelError(f"{folder.path / 'config.json'} is damaged: it has no {key!r}; take it from a backup, or train again")
     return find(stored["task"]).load(folder, stored, device)
+
+
+def narrow(model: Trained, weights: str) -> Trained:
+    """The weights of all recurrent layers as "f32", "bf16" or "int8"; see `Recurrent.narrow`."""
+    for layer in model.model.modules():
+        if isinstance(layer, Recurrent):
+            layer.narrow(weights)
+    return model
+
+
+def evaluate(model: Trained, data: Sequence[str | Path], weights: str = "f32") -> dict[str, Any]:
+    """`model.evaluate`; of rounded weights, and how far that is from what they are rounded from."""
+    narrow(model, weights)
+    if weights == "f32":
+        return model.evaluate(data)
+    exact = narrow(model, "f32").evaluate(data)
+    found = narrow(model, weights).evaluate(data)
+    far = {
+        key: value - exact[key] for key, value in found.items() if isinstance(value, float) and isinstance(exact.get(key), float)
+    }
+    return {**found, "weights": weights, "difference to f32 weights": far}
 
 
 def predict(model: Trained, inputs: Sequence[str | Path], **options: Any) -> Any:

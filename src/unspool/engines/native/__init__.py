@@ -20,10 +20,10 @@ from unspool.engines.native.calls import backward, forward, packed, saved_size
 from unspool.engines.native.head import Head
 from unspool.engines.native.loss import cross_entropy
 from unspool.engines.native.own import compiler, place_of
-from unspool.engines.native.stream import Stream
+from unspool.engines.native.stream import BITS, Stream
 from unspool.engines.weights import Ran, State, Weights
 
-__all__ = ["Head", "Stream", "compiler", "cross_entropy", "isa", "missing", "peak", "refusal", "run", "step"]
+__all__ = ["BITS", "Head", "Stream", "compiler", "cross_entropy", "isa", "missing", "peak", "refusal", "run", "step"]
 
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:

@@ -115,7 +115,8 @@ def _declare(handle: Any) -> None:
     handle.unspool_cross_entropy.argtypes = [c_void_p, c_void_p, c_int64, c_int64, c_float, c_int]
     handle.unspool_cross_entropy.restype = c_double
     handle.unspool_head_free.argtypes, handle.unspool_head_free.restype = [c_void_p], None
-    handle.unspool_stream_new.argtypes = [POINTER(Problem), c_int, c_int]
+    handle.unspool_stream_new.argtypes = [POINTER(Problem), c_int, c_int, c_int]
+    handle.unspool_stream_run.argtypes, handle.unspool_stream_run.restype = [*[c_void_p] * 3, c_int64], None
     handle.unspool_stream_step.argtypes, handle.unspool_stream_step.restype = [c_void_p] * 3, None
     handle.unspool_stream_keep.argtypes, handle.unspool_stream_keep.restype = [c_void_p, c_void_p, c_int64], None
     handle.unspool_stream_new.restype, handle.unspool_stream_free.argtypes = c_void_p, [c_void_p]

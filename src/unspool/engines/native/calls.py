@@ -60,8 +60,8 @@ def forward(
     trace: Sequence[tuple[str, int]] = (),
     saved: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """y (B, T, H), the last state (S, B, H), the traces (N, B, T, H) and what the backward pass needs: all for `save` of 1, the states
-    and a quarter of the gates for 2, nothing for 0.
+    """y (B, T, H), the last state (S, B, H), the traces (N, B, T, H) and what the backward pass needs: all for `save` of 1, the
+    states and a quarter of the gates for 2, nothing for 0.
 
     `kept` holds the packed weights between calls; `saved` is filled again by a call that is repeated.
     """

@@ -14,18 +14,20 @@ from unspool.engines.native.own import place_of
 from unspool.engines.weights import State, Weights
 from unspool.errors import EngineError
 
-__all__ = ["Stream"]
+__all__ = ["BITS", "Stream"]
+
+BITS = {"f32": 32, "bf16": 16, "int8": 8}
 
 
 class Stream:
     """A stack of layers of one cell that goes step by step: weights packed once, states inside. See `Recurrent.stream`."""
 
-    def __init__(self, cell: Cell, layers: Sequence[Weights], batch: int, residual: bool):
+    def __init__(self, cell: Cell, layers: Sequence[Weights], batch: int, residual: bool, weights: str = "f32"):
         self._handle, self._states, self.batch, self._most = loaded().handle, len(cell.state), batch, batch
         problems = (Problem * len(layers))()
         alive = []
-        for place, weights in enumerate(layers):
-            tensors = [t.detach().contiguous() for t in weights]
+        for place, own in enumerate(layers):
+            tensors = [t.detach().contiguous() for t in own]
             alive.append(tensors)
             problems[place].cell, problems[place].B, problems[place].T = place_of(cell), batch, 1
             problems[place].threads = torch.get_num_threads()
@@ -34,7 +36,7 @@ class Stream:
             q.W, q.U, q.b, q.b_h, q.p = (t.data_ptr() for t in tensors)
         self._sizes = problems[0].D, problems[len(layers) - 1].H
         self._layers = len(layers)
-        self._stream = self._handle.unspool_stream_new(problems, len(layers), residual)
+        self._stream = self._handle.unspool_stream_new(problems, len(layers), residual, BITS[weights])
         if not self._stream:
             raise EngineError(f"the native engine has no memory for a stream of {batch} rows")
         weakref.finalize(self, self._handle.unspool_stream_free, self._stream).atexit = False
@@ -47,6 +49,13 @@ class Stream:
         x = x.detach().contiguous()
         y = x.new_empty(self.batch, self._sizes[1])
         self._handle.unspool_stream_step(self._stream, x.data_ptr(), y.data_ptr())
+        return y
+
+    def run(self, x: Tensor) -> Tensor:
+        """All steps of x (B, T, D) in float32 to y (B, T, H)."""
+        x = x.detach().contiguous()
+        y = x.new_empty(*x.shape[:2], self._sizes[1])
+        self._handle.unspool_stream_run(self._stream, x.data_ptr(), y.data_ptr(), x.shape[1])
         return y
 
     @property
