@@ -175,7 +175,7 @@ class Recurrent(nn.Module):
         return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
     def narrow(self, weights: str) -> Recurrent:
-        """How weights are held in evaluation, where nothing is differentiated, and in streams: "f32", or rounded to "bf16" or "int8"
+        """How weights are held in streams, and in evaluation where nothing is differentiated: "f32", or rounded to "bf16" or "int8"
         (a scale for each unit, and one for each row that is multiplied), for less memory and time. ConfigError for another name, or
         a bidirectional stack."""
         if weights not in native.BITS:
