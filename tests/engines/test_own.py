@@ -111,6 +111,12 @@ def test_an_own_cell_streams_is_copied_and_compiled():
     torch.testing.assert_close(copy.deepcopy(layer)(x)[0], y)
     torch.testing.assert_close(pickle.loads(pickle.dumps(layer))(x)[0], y)
     torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x)[0], y)
+    assert pickle.loads(pickle.dumps(layer.cell)).__dict__.keys() == {"power", "products"}
+
+
+def test_the_first_call_may_be_compiled_by_torch():
+    layer, x = Recurrent(Minimal(7), 3, 20), torch.randn(2, 5, 3)
+    torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x)[0], layer(x)[0])
 
 
 class Branches(Minimal):

@@ -116,6 +116,9 @@ class Cell:
             tuple(g for g in self.gates if "of" in seen[g]),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_place"}  # an engine's note, of this process alone
+
     def fault(self, error: Exception) -> str:
         """A sentence on what went wrong in `step`, and in which line of it."""
         frames = traceback.extract_tb(error.__traceback__)

@@ -38,6 +38,8 @@ def run(
     flat_weights = flat(cell, weights)
     if lengths is not None and isinstance(cell, LSTM):
         x, flat_weights = _frozen_padding(x, lengths, flat_weights)
+    if x.is_cuda:
+        flat_weights = _together(flat_weights)
     if reverse:
         x = _reversed(x, lengths)
     last = tuple(s[None] for s in state)
@@ -97,6 +99,12 @@ def _frozen_padding(x: Tensor, lengths: Tensor, tensors: list[Tensor]) -> tuple[
     shut = W.new_tensor([-1e4, 1e4, 0.0, 0.0]).repeat_interleave(len(W) // 4)
     x = torch.cat([torch.where(padding, 0.0, x), padding.to(x.dtype)], dim=2)
     return x, [torch.cat([W, shut[:, None]], dim=1), *tensors[1:]]
+
+
+def _together(tensors: list[Tensor]) -> list[Tensor]:
+    """One after the other in memory, as cuDNN reads them; apart, it would warn and copy them at every call."""
+    parts = torch.cat([t.flatten() for t in tensors]).split([t.numel() for t in tensors])
+    return [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
 
 
 def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:

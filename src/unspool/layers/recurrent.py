@@ -43,6 +43,8 @@ class Recurrence(nn.Module):
     ):
         super().__init__()
         self.cell, self.reverse, self.dropout, self.engine, self.recompute = cell, reverse, dropout, engine, recompute
+        if engine != "reference" and type(cell) not in cells.CELLS:
+            native.refusal(cell, torch.device("cpu"), torch.float32)  # an own cell is compiled here, not inside torch.compile
         for name, shape in zip(Weights._fields, engines.shapes(cell, inputs, hidden), strict=True):
             self.register_parameter(name, nn.Parameter(torch.empty(shape.shape)))
         self.reset_parameters()

@@ -78,7 +78,7 @@ class Library(NamedTuple):
 
 
 def _load() -> Library:
-    homes = [Path(__file__).parent.parent, Path(sysconfig.get_path("platlib")) / "unspool"]
+    homes = [Path(__file__).parents[2], Path(sysconfig.get_path("platlib")) / "unspool"]
     asked = os.environ.get("UNSPOOL_LIBRARY")
     places = [Path(asked)] if asked else [home / "_native" / "libunspool.so" for home in homes]
     found = [place for place in places if place.exists()]

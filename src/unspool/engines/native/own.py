@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import weakref
 from pathlib import Path
 
 import torch
@@ -32,20 +31,24 @@ COMMON = ["-std=gnu++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC
 LONGEST = 120  # seconds that a compiler may take
 
 _lock = threading.Lock()
-_by_object: dict[int, tuple[weakref.ref[Cell], int | str]] = {}
 _by_source: dict[str, int] = {}
 
 
-@torch.compiler.assume_constant_result  # not to be looked into while compiling
 def place_of(cell: Cell) -> int | str:
     """A cell's place in the library, or why there is none. One that the library was not built with is compiled, or taken from the
     cache, and stays for the life of the process."""
     if type(cell) in CELLS and (place := loaded().cells.get(repr(cell))) is not None:
         return place
-    known = _by_object.get(id(cell))
-    if known is None or known[0]() is not cell:
-        known = _by_object[id(cell)] = (weakref.ref(cell), _made(cell))
-    return known[1]
+    known = getattr(cell, "_place", None)  # noted in the cell, where torch.compile sees it too
+    return _noted(cell) if known is None else known
+
+
+@torch.compiler.assume_constant_result  # not to be looked into while compiling
+def _noted(cell: Cell) -> int | str:
+    place = _made(cell)
+    with contextlib.suppress(AttributeError):  # a cell with __slots__
+        object.__setattr__(cell, "_place", place)
+    return place
 
 
 def _made(cell: Cell) -> int | str:
