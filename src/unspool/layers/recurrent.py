@@ -1,4 +1,4 @@
-"""Where a cell meets an engine: `Recurrent` and its named forms, to be used inside any `torch.nn.Module`."""
+"""Where a cell meets an engine: `Recurrent`, to be used inside any `torch.nn.Module`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unspool.layers.parts import dropout, variational_dropout
 from unspool.layers.stream import Stream
 from unspool.sequences import mask
 
-__all__ = ["GRU", "LSTM", "RNN", "MinGRU", "MinLSTM", "Recurrent"]
+__all__ = ["Recurrent"]
 
 
 class Recurrence(nn.Module):
@@ -273,44 +273,3 @@ class Recurrent(nn.Module):
                 for source, target in zip(torch_engine.flat(self.cell, mine.weights()), theirs, strict=True):  # type: ignore[operator]
                     target.copy_(source)
         return module.to(self.stack[0].W)  # type: ignore[arg-type]
-
-
-class _Named(Recurrent):
-    kind: type[Cell]
-
-    def __init__(self, input_size: int, hidden_size: int, *, layers: int = 1, **options: Any):
-        own = {k: options.pop(k) for k in list(options) if k not in _LAYER_OPTIONS}
-        super().__init__(cells.cell(self.kind.__name__, **own), input_size, hidden_size, layers=layers, **options)
-
-
-_LAYER_OPTIONS = {"bidirectional", "residual", "dropout", "variational", "recurrent_dropout", "recompute", "engine"}
-
-
-class RNN(_Named):
-    """`Recurrent` with an RNN cell; takes `activation="tanh" | "relu"` and the options of `Recurrent`."""
-
-    kind = cells.RNN
-
-
-class GRU(_Named):
-    """`Recurrent` with a GRU cell; takes `reset="after" | "before" | "none"` and the options of `Recurrent`."""
-
-    kind = cells.GRU
-
-
-class LSTM(_Named):
-    """`Recurrent` with an LSTM cell; takes `feedback="hidden" | "cell"`, `peepholes` and the options of `Recurrent`."""
-
-    kind = cells.LSTM
-
-
-class MinGRU(_Named):
-    """`Recurrent` with a minimal GRU cell, whose gates read the input alone; takes the options of `Recurrent`."""
-
-    kind = cells.MinGRU
-
-
-class MinLSTM(_Named):
-    """`Recurrent` with a minimal LSTM cell, whose gates read the input alone; takes the options of `Recurrent`."""
-
-    kind = cells.MinLSTM

@@ -1,0 +1,146 @@
+"""What no peer has: a user's own cell, weights of fewer bits, gates computed again, recurrences that are linear in their memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.speed.peers import CELLS, SHAPES, Loop, Shape, gflop, int8, onnx, torch_nn, unspool
+from benchmarks.speed.runs import Runs, Table, training
+from unspool.cells import GRU, LSTM, Cell, MinGRU
+from unspool.engines import native
+from unspool.engines.native import binding, calls
+from unspool.layers import Recurrent
+
+__all__ = ["compiling", "linear", "own_cell", "recompute", "rounded"]
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_cell.py"
+
+
+def slstm() -> Cell:
+    """The cell of `examples/own_cell.py`, which torch does not have."""
+    spec = importlib.util.spec_from_file_location("own_cell", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SLSTM()
+
+
+def own_cell(table: Table) -> None:
+    """An own cell beside the loop one would write in torch, that loop compiled, and the built-in LSTM, which multiplies as much."""
+    cell = slstm()
+    for name in ("C1", "C4"):
+        if not table.wanted("own cell training ratio", name):
+            continue
+        shape = SHAPES[name]
+        x, gradient = torch.randn(shape.B, shape.T, shape.D), torch.randn(shape.B, shape.T, shape.H)
+        runs: Runs = {
+            "unspool": training(unspool(cell, shape), x, gradient),
+            "torch cell loop": training(Loop(cell, shape), x, gradient),
+        }
+        if not table.quick:
+            runs["the loop under torch.compile"] = training(torch.compile(Loop(cell, shape)), x, gradient)
+        lstm = {"unspool lstm": training(unspool(LSTM(), shape), x, gradient)}
+        table.row("own cell training ratio", name, runs, gflop(cell, shape, True), less_exact=lstm)
+        share = table.records[-1]["baselines"]["unspool lstm"]
+        table.keep("own cell, share of the built-in LSTM's speed", name, share, "higher", {})
+        print(f"{'':28} {'':18} {share:12.2f}   of the LSTM's speed")
+
+
+_FIRST = """
+import sys, time, json, torch
+sys.path.insert(0, {root!r})
+from benchmarks.speed.special import slstm
+from unspool.engines.native import place_of
+cell = slstm()
+began = time.perf_counter()
+assert isinstance(place_of(cell), int)
+print(time.perf_counter() - began)
+"""
+
+
+def compiling(table: Table) -> None:
+    """What the first use of an own cell costs, and the first of a later process."""
+    if not table.wanted("own cell, seconds", "first use"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", _FIRST.format(root=str(Path(__file__).parents[2]))]
+        environment = {**os.environ, "UNSPOOL_CACHE": folder}
+        first, again = (
+            float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout) for _ in range(2)
+        )
+    print(f"{'own cell, first use':28} {'':18} {first:12.2f} s, from the cache {1e3 * again:.1f} ms, {native.compiler()}")
+    table.keep("own cell, seconds of its first use", "compiled", round(first, 3), "lower", {})
+    table.keep("own cell, seconds of its first use", "from the cache", round(again, 5), "lower", {})
+
+
+def rounded(table: Table) -> None:
+    """S1 with weights of 16 and of 8 bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for hidden in (512, 1024):
+        cell, shape, x = CELLS["lstm"], Shape(1, 1, hidden, hidden), torch.randn(1, hidden)
+        session, small = onnx(cell, shape, 1), int8(cell, shape, 1, torch_nn(cell, shape), x[None])
+        for weights, peers in (("bf16", {"onnxruntime": session} if session else {}), ("int8", small)):
+            if table.wanted(f"streaming step ratio, {weights} weights", "S1") and peers:
+                stream = unspool(cell, shape).eval().narrow(weights).stream()
+                runs: Runs = {"unspool": partial(stream.step, x), **peers}
+                table.row(f"streaming step ratio, {weights} weights", f"S1, H = {hidden}", runs, steps=200)
+    torch.set_num_threads(before)
+
+
+def recompute(table: Table) -> None:
+    """C6 with the gates computed again, against itself."""
+    if not table.wanted("recompute", "C6"):
+        return
+    shape, place = SHAPES["C6"], binding.loaded().cells["LSTM()"]
+    x, gradient = torch.randn(shape.B, shape.T, shape.D), torch.randn(shape.B, shape.T, shape.H)
+    layers = {name: Recurrent(LSTM(), shape.D, shape.H, engine="native", recompute=name == "again") for name in ("held", "again")}
+    runs: Runs = {name: training(layer, x, gradient) for name, layer in layers.items()}
+    table.row("recompute: times as long", "C6", {"held": runs["held"], "again": runs["again"]}, gflop(LSTM(), shape, True))
+    held, again = (calls.saved_size(place, save, shape.B, shape.T, shape.D, shape.H) for save in (1, 2))
+    table.keep("recompute: share of what is saved", "C6", round(again / held, 3), "lower", {})
+    print(f"{'recompute: share saved':28} {'C6':18} {again / held:12.2f}   {held * 4e-6:.0f} MB without")
+
+
+class Steps(nn.Module):
+    """A stack run by its own step, T calls, through which gradients flow."""
+
+    def __init__(self, cell: Cell, shape: Shape, engine: str):
+        super().__init__()
+        self.inner = Recurrent(cell, shape.D, shape.H, layers=shape.layers, engine=engine)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+        state, ys = self.inner.zero_state(len(x), x), []
+        for now in x.unbind(1):
+            y, state = self.inner.step(now, state)
+            ys.append(y)
+        return torch.stack(ys, 1), state
+
+
+def linear(table: Table) -> None:
+    """minGRU over all time at once against its own step by step, and the GRU's time beside."""
+    for name, shape in (("16,1024,768,768", Shape(16, 1024, 768, 768)), ("64,128,512,512,2", Shape(64, 128, 512, 512, 2))):
+        if not table.wanted("mingru training ratio", name):
+            continue
+        x, gradient = torch.randn(shape.B, shape.T, shape.D), torch.randn(shape.B, shape.T, shape.H)
+        runs: Runs = {
+            "unspool": training(unspool(MinGRU(), shape), x, gradient),
+            "its own steps": training(Steps(MinGRU(), shape, "native"), x, gradient),
+        }
+        beside: Runs = {
+            "its steps as a torch loop": training(Steps(MinGRU(), shape, "reference"), x, gradient),
+            "unspool gru": training(unspool(GRU(), shape), x, gradient),
+        }
+        work = 2.0 * shape.B * shape.T * 2 * shape.H * (2 * shape.D + 3 * shape.H * (shape.layers - 1)) / 1e9
+        table.row("mingru training ratio", name, runs, work, less_exact=beside)
