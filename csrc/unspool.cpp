@@ -407,7 +407,7 @@ void unspool_stream_step(unspool_stream* stream, const float* x, float* y) {
       small_rows(plan.small->x, plan.small->x_rows, plan.small->bits, input, plan.B, stream->rows, plan.D);
       small_rows(plan.small->h, plan.small->h_rows, plan.small->bits, plan.s[fed] + now * plan.Hb * plan.B * W, plan.B, stream->rows, plan.H);
     }
-    on_threads(work < (plan.small ? 6e7 : 2e7) ? 1 : stream->threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team); });
+    on_threads(work < (plan.small ? 4e6 : 1e7) ? 1 : stream->threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team); });
     float* output = plan.s[0] + (1 - now) * plan.Hb * plan.B * W;
     if (stream->residual && plan.D == plan.H) {
       for (int64_t j = 0; j < plan.Hb * plan.B * W; j++) plan.z[j] = output[j] + input[j];

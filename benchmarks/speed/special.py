@@ -32,6 +32,7 @@ def slstm() -> Cell:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where torch.compile looks for it
     spec.loader.exec_module(module)
     return module.SLSTM()
 
@@ -87,15 +88,17 @@ def compiling(table: Table) -> None:
 def rounded(table: Table) -> None:
     """S1 with weights of 16 and of 8 bits."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for hidden in (512, 1024):
-        cell, shape, x = CELLS["lstm"], Shape(1, 1, hidden, hidden), torch.randn(1, hidden)
-        session, small = onnx(cell, shape, 1), int8(cell, shape, 1, torch_nn(cell, shape), x[None])
-        for weights, peers in (("bf16", {"onnxruntime": session} if session else {}), ("int8", small)):
-            if table.wanted(f"streaming step ratio, {weights} weights", "S1") and peers:
-                stream = unspool(cell, shape).eval().narrow(weights).stream()
-                runs: Runs = {"unspool": partial(stream.step, x), **peers}
-                table.row(f"streaming step ratio, {weights} weights", f"S1, H = {hidden}", runs, steps=200)
+    for threads in (2, 1):
+        suffix = "" if threads == 2 else ", 1 thread"
+        torch.set_num_threads(threads)
+        for hidden in (512, 1024):
+            cell, shape, x = CELLS["lstm"], Shape(1, 1, hidden, hidden), torch.randn(1, hidden)
+            session, small = onnx(cell, shape, threads), int8(cell, shape, threads, torch_nn(cell, shape), x[None])
+            for weights, peers in (("bf16", {"onnxruntime": session} if session else {}), ("int8", small)):
+                if table.wanted(f"streaming step ratio, {weights} weights", "S1") and peers:
+                    stream = unspool(cell, shape).eval().narrow(weights).stream()
+                    runs: Runs = {"unspool": partial(stream.step, x), **peers}
+                    table.row(f"streaming step ratio, {weights} weights{suffix}", f"S1, H = {hidden}", runs, steps=200)
     torch.set_num_threads(before)
 
 
