@@ -14,7 +14,8 @@ from unspool.codecs.video import write_video
 from unspool.tasks import dna_simulated, formants, numerals, reviews, video_shapes
 from unspool.tasks.cadences import write
 
-README, GUIDE = ((Path(__file__).parents[1] / name).read_text("utf-8") for name in ("README.md", "docs/guide.md"))
+PAGES = ("README.md", "docs/guide.md", "docs/cells.md")
+README, GUIDE, CELLS = ((Path(__file__).parents[1] / name).read_text("utf-8") for name in PAGES)
 BLOCKS = re.findall(r"```sh\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = list(dict.fromkeys(line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()))
 
@@ -92,10 +93,10 @@ def test_the_commands_run(desk):
         run([sys.executable, "-m", *shlex.split(quick(line))], desk)
 
 
-SNIPPETS = re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README + GUIDE + CELLS, re.DOTALL)
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=["cell", "train", "layer", "stream", "speech", "video"])
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=["cell", "train", "layer", "stream", "speech", "video", "own", "less"])
 def test_the_snippets_run(snippet, desk):
     run([sys.executable, "-c", quick(snippet)], desk)
 

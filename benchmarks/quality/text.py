@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.text ROW [--minutes M] [--data FOLDER] [--kept]
 
-Rows: shakespeare, trump, normalised, wikitext, samples (after trump), memory. Models are kept in `models/`. Each row cuts its test
+Rows: shakespeare, rounded (after it), trump, normalised, wikitext, samples (after trump), memory. Models are kept in `models/`. Each row cuts its test
 part off first; training sees only what is left, and takes its validation part from that.
 """
 
@@ -23,6 +23,7 @@ from benchmarks.quality.rows import MODELS, command, fresh, run
 from benchmarks.quality.rows import train as train_model
 from benchmarks.record import record
 from unspool.scoring.metrics import distinct
+from unspool.tasks.verbs import evaluate
 
 
 def shakespeare(data: Path, minutes: float) -> None:
@@ -41,6 +42,17 @@ def shakespeare(data: Path, minutes: float) -> None:
         split="test: the last 10 % of the characters; validation: 3 % of the rest, a stretch at a seeded place",
         state=found["state"],
     )
+
+
+def rounded(data: Path, minutes: float) -> None:
+    model = unspool.load(MODELS / "shakespeare")
+    for weights in ("bf16", "int8"):
+        found = evaluate(model, [MODELS / "shakespeare-test.txt"], weights)["difference to f32 weights"]
+        others = {"the same from cold starts": found["cold start, nats per character"]}
+        others["the same without the cache"] = found["without the cache, nats per character"]
+        facts: dict[str, Any] = {"command": command("text"), "seconds": 0, "split": "test, of the model of the row shakespeare"}
+        measure = f"nats per character more with {weights} weights"
+        record("text", "text/tinyshakespeare", measure, found["nats per character"], "lower", baselines=others, **facts)
 
 
 def trump(data: Path, minutes: float) -> None:
@@ -197,6 +209,7 @@ def _record(data: str, measure: str, found: dict[str, Any], key: str, seconds: f
 
 ROWS = {
     "shakespeare": (shakespeare, 30),
+    "rounded": (rounded, 1),
     "trump": (trump, 30),
     "normalised": (normalised, 10),
     "wikitext": (wikitext, 10),
