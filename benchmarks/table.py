@@ -46,7 +46,7 @@ def records() -> list[dict[str, Any]]:
 def table() -> str:
     """Markdown: a row a record, for the README."""
     rows = ["| data | measure | Unspool | beside it | minutes |", "|---|---|---|---|---|"]
-    chosen = (r for name in HEADLINES for r in records() if r["data"] == name)
+    chosen = (r for name in HEADLINES for r in records() if r["data"] == name and r.get("seconds"))  # what was trained
     return "\n".join([*rows, *(f"| {' | '.join(_cells(record))} |" for record in chosen)]) + "\n"
 
 
