@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.text ROW [--minutes M] [--data FOLDER] [--kept]
 
-Rows: shakespeare, rounded (after it), trump, normalised, wikitext, samples (after trump), memory. Models are kept in `models/`. Each
-row cuts its test part off first; training sees only what is left, and takes its validation part from that.
+Rows: shakespeare, rounded (after it), trump, normalised, wikitext, samples (after trump), memory. Models are kept in `models/`.
+Each row cuts its test part off first; training sees only what is left, and takes its validation part from that.
 """
 
 from __future__ import annotations
