@@ -32,6 +32,8 @@ struct Plan {
   // Regions of `saved`, `weights` and `work`.
   float *x, *z, *z_kept, *s[UNSPOOL_MAX_STATES];
   float *W, *U, *b, *p;   // packed; b by slot
+  uint16_t *x_half, *s_half, *dz_half;  // what products read, rounded to bf16: of all steps, of two, of two or all
+  int64_t dz_ring;
   float *Wt, *Ut, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *db, *dp;
   int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;
   int64_t scratch_size;

@@ -15,6 +15,7 @@ static constexpr int most_rows(int panels) { return REGISTERS / (panels * NV) > 
 // Where the operands of a product lie. a of block q starts at a + offsets[q].
 struct Operands {
   const float* a;
+  const uint16_t* half;  // a in bf16, laid out alike; then panels are too, in pairs of k (see `halved`)
   const int64_t* offsets;
   int64_t blocks;    // of k
   int64_t whole;     // blocks before those that hold only `tail` of 16
@@ -114,7 +115,106 @@ static void product_near(const Operands& o, int64_t rows, int64_t panels, const 
   }
 }
 
+#if LANES == 16 && defined(__x86_64__)
+#define HALF __attribute__((target("avx512f,avx512bw,avx512bf16")))
+
+HALF static void to_halves(const float* from, uint16_t* to, int64_t blocks) {
+  for (int64_t i = 0; i < blocks; i++)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * W), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i * W)));
+}
+
+// A panel (k, 16) in place to (k / 2, 16, 2) in bf16; k is a multiple of 16.
+HALF static void halved(float* panel, int64_t k) {
+  alignas(64) uint16_t places[32];
+  for (int i = 0; i < 16; i++) places[2 * i] = uint16_t(i), places[2 * i + 1] = uint16_t(16 + i);
+  const __m512i pairs = _mm512_load_si512(places);
+  for (int64_t i = 0; i < k; i += 2) {
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(panel + (i + 1) * W), _mm512_loadu_ps(panel + i * W));
+    _mm512_storeu_si512(panel + i / 2 * W, _mm512_permutexvar_epi16(pairs, both));
+  }
+}
+
+template <int R, int P>
+HALF static inline void half_tile(const Operands& o, int64_t row, int64_t panel, const float* bias) {
+  const uint16_t* a = o.half + row * o.a_row;
+  float* c = o.c + panel * o.c_panel + row * o.c_row;
+  const float* weights = o.panels + panel * o.panel_stride;
+  for (int64_t q = 0; q < o.blocks;) {
+    const int64_t end = q + 2 * DEEP < o.blocks ? q + 2 * DEEP : o.blocks;
+    __m512 sum[R][P];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++) sum[r][p] = _mm512_setzero_ps();
+    const float* start = q == 0 ? bias : nullptr;
+    for (; q < end; q++, weights += W * W / 2) {
+      const uint16_t* block = a + o.offsets[q];
+#pragma GCC unroll 2
+      for (int k = 0; k < W / 2; k++) {
+        __m512bh w[P];
+#pragma GCC unroll 16
+        for (int p = 0; p < P; p++) w[p] = (__m512bh)_mm512_load_si512(weights + p * o.panel_stride + k * W);
+        if (R > FEW)
+          for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * o.panel_stride + (k + AHEAD) * W);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+          int32_t pair;
+          __builtin_memcpy(&pair, block + r * o.a_row + 2 * k, 4);
+          const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 16
+          for (int p = 0; p < P; p++) sum[r][p] = _mm512_dpbf16_ps(sum[r][p], w[p], x);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++) {
+        float* to = c + p * o.c_panel + r * o.c_row;
+        _mm512_store_ps(to, _mm512_add_ps(sum[r][p], _mm512_load_ps(start ? start + (panel + p) * W : to)));
+      }
+  }
+}
+
+template <int P>
+HALF static void half_rows(const Operands& o, int64_t rows, int64_t panel, const float* bias) {
+  constexpr int most = most_rows(P) ? most_rows(P) : 1;
+  int64_t tiles = (rows + most - 1) / most;
+  for (int64_t row = 0; tiles; tiles--) {
+    const int64_t height = (rows - row + tiles - 1) / tiles;
+    switch (height) {
+#define HEIGHT(R) \
+  case R: \
+    if constexpr (R <= most) half_tile<R, P>(o, row, panel, bias); \
+    break;
+      HEIGHT(1) HEIGHT(2) HEIGHT(3) HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
+#undef HEIGHT
+    }
+    row += height;
+  }
+}
+
+static void half_product(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
+  if (rows <= 0) return;
+  int wide = WIDE;
+  while (wide < MOST_PANELS && most_rows(wide + 1) >= rows) wide++;
+  for (int64_t panel = 0; panel < panels;) {
+    const int64_t left = panels - panel, now = left < wide ? left : wide;
+    if (now == 4) half_rows<4>(o, rows, panel, bias);
+    else if (now == 3) half_rows<3>(o, rows, panel, bias);
+    else if (now == 2) half_rows<2>(o, rows, panel, bias);
+    else half_rows<1>(o, rows, panel, bias);
+    panel += now;
+  }
+}
+#else
+static void to_halves(const float*, uint16_t*, int64_t) {}
+static void halved(float*, int64_t) {}
+static void half_product(const Operands&, int64_t, int64_t, const float*) {}
+#endif
+
 static void product(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
+  if (o.half) return half_product(o, rows, panels, bias);
   if (o.a_row == W && o.c_row == W) product_near<true>(o, rows, panels, bias);
   else product_near<false>(o, rows, panels, bias);
 }

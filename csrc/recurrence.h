@@ -105,6 +105,7 @@ static void pack_weights(const Plan& plan, int thread) {
       auto panel = [&](float* to_, const float* M, int64_t columns, int64_t blocks) {  // to[k][i] = M[u * 16 + i][k]
         for (int64_t k = 0; k < blocks * W; k++)
           for (int i = 0; i < W; i++) to_[k * W + i] = k < columns && i < unit ? M[(u * W + i) * columns + k] : 0.0f;
+        if (q.bf16) halved(to_, blocks * W);
       };
       if (slot < plan.by_x) panel(plan.W + (u * plan.by_x + slot) * plan.Db * W * W, q.W + gate * plan.H * plan.D, plan.D, plan.Db);
       if (slot >= plan.by_h) {
@@ -124,7 +125,11 @@ static void pack_input(const Plan& plan, int64_t t0, int64_t t1, int range0, int
     for (int range = range0; range < range1; range++)
       for (int64_t place = plan.range[range], end = place + running(plan, t, range); place < end; place++) {
         const float* row = q.x + plan.row_of[place] * q.x_batch + time_of(plan, place, t) * q.x_step;
-        for (int64_t d = 0; d < plan.Db; d++) copy_in(x_at(plan, t) + (d * plan.B + place) * W, row + d * W, plan.D - d * W);
+        for (int64_t d = 0; d < plan.Db; d++) {
+          float* block = x_at(plan, t) + (d * plan.B + place) * W;
+          copy_in(block, row + d * W, plan.D - d * W);
+          if (plan.x_half) to_halves(block, plan.x_half + ((t * plan.Db + d) * plan.B + place) * W, 1);
+        }
       }
 }
 
@@ -147,11 +152,13 @@ static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, i
     o.panels = plan.W + u * plan.by_x * plan.Db * W * W, o.panel_stride = plan.Db * W * W, o.c_panel = block;
     if (plan.B == 1 && !plan.count) {  // the steps are the rows
       o.a = x_at(plan, t0), o.a_row = plan.Db * W;
+      if (plan.x_half) o.half = plan.x_half + t0 * plan.Db * W;
       o.c = z_at(plan, t0, u), o.c_row = plan.Hb * plan.slots * W;
       product(o, t1 - t0, plan.by_x, bias);
     } else {
       for (int64_t t = t0; t < t1; t++) {
         o.a = x_at(plan, t) + place * W;
+        if (plan.x_half) o.half = plan.x_half + t * plan.Db * block + place * W;
         o.c = z_at(plan, t, u) + place * W;
         product(o, running(plan, t, range), plan.by_x, bias);
       }
@@ -165,6 +172,7 @@ static void state_product(const Plan& plan, int range, int64_t t, int64_t u) {
   const int64_t summed = plan.by_x - by_h;  // slots that already hold the input's part
   Operands o{};
   o.a = s_at(plan, plan.cell->cell.fed_back, t, 0) + place * W;
+  if (plan.s_half) o.half = plan.s_half + (t % 2) * plan.Hb * block + place * W;
   o.offsets = plan.offset_h, o.blocks = plan.Hb, o.whole = plan.H / W, o.tail = plan.H % W, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
   o.panels = plan.U + u * nh * plan.Hb * W * W;
   o.c = z_at(plan, t, u) + place * W + by_h * block;
@@ -198,6 +206,7 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
     plan.cell->forward(rows, z, block, s, n, plan.p + u * W, plan.Hb * W, t >= plan.kept_from);
     for (int k = 0; k < cell.states; k++) {
       clear_tail(plan, u, n[k], rows);
+      if (plan.s_half && k == cell.fed_back) to_halves(n[k], plan.s_half + ((t + 1) % 2 * plan.Hb + u) * block + place * W, rows);
       if (q.states[k]) rows_out(plan, q.states[k], n[k], place, rows, t, u);
     }
     if (q.y) rows_out(plan, q.y, n[0], place, rows, t, u);
@@ -256,6 +265,11 @@ static void forward(const Plan& plan, int thread) {
   }
   share(plan.B, thread, plan.threads, from, to);
   for (int k = 0; k < states; k++) state_in(plan, q.state[k], plan.s[k], from, to);
+  if (plan.s_half)
+    for (int64_t u = 0; u < plan.Hb; u++) {
+      const int64_t at = (u * plan.B + from) * W;
+      to_halves(plan.s[plan.cell->cell.fed_back] + at, plan.s_half + at, to - from);
+    }
   wait(plan);
   if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
   const bool joined = plan.by_units && plan.slots > plan.by_h;  // a step reads all units of the one before
@@ -291,22 +305,27 @@ static void pack_transposed(const Plan& plan, int thread) {
   int64_t from, to, nh = plan.slots - plan.by_h;
   share(plan.Hb, thread, plan.threads, from, to);
   pack_parameters(plan, from, to);
-  for (int64_t k = from; k < to; k++)
+  for (int64_t k = from; k < to; k++) {
     for (int64_t u = 0; u < plan.Hb; u++)
       for (int64_t s = 0; s < nh; s++)
         panel(plan.Ut + ((k * plan.Hb + u) * nh + s) * W * W, q.U + plan.cell->product_of[plan.by_h + s] * plan.H * plan.H, plan.H, k, u);
+    if (q.bf16) halved(plan.Ut + k * plan.Hb * nh * W * W, plan.Hb * nh * W);
+  }
   if (!q.dx) return;
   share(plan.Db, thread, plan.threads, from, to);
-  for (int64_t k = from; k < to; k++)
+  for (int64_t k = from; k < to; k++) {
     for (int64_t u = 0; u < plan.Hb; u++)
       for (int64_t s = 0; s < plan.by_x; s++)
         panel(plan.Wt + ((k * plan.Hb + u) * plan.by_x + s) * W * W, q.W + plan.cell->gate_of[s] * plan.H * plan.D, plan.D, k, u);
+    if (q.bf16) halved(plan.Wt + k * plan.Hb * plan.by_x * W * W, plan.Hb * plan.by_x * W);
+  }
 }
 
 // What reaches the fed-back state before step t from the gates of step t, for a few blocks of units: adds to c.
 static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel) {
   Operands o{};
   o.a = z_at(plan, t, 0) + plan.by_h * plan.B * W + plan.range[range] * W;
+  if (plan.dz_half) o.half = plan.dz_half + (t % plan.dz_ring * plan.Hb * plan.slots + plan.by_h) * plan.B * W + plan.range[range] * W;
   const int64_t nh = plan.slots - plan.by_h;
   o.offsets = plan.offset_dh, o.blocks = plan.Hb * nh, o.whole = plan.H / W * nh, o.tail = plan.H % W, o.a_row = o.c_row = W;
   o.panel_stride = o.blocks * W * W, o.panels = plan.Ut + u * o.panel_stride, o.c = c, o.c_panel = c_panel;
@@ -346,7 +365,11 @@ static void backward_step(const Plan& plan, int thread, int range, int64_t t, in
       plan.cell->backward(rows, z, block, s, n, plan.p + (u + i) * W, plan.Hb * W, scratch + i * panel, into + i * panel, carry,
                           plan.db + (sums * plan.Hb + u + i) * plan.slots * W,
                           plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W);
-      for (int64_t slot = 0; slot < plan.slots; slot++) clear_tail(plan, u + i, z + slot * block, rows);
+      for (int64_t slot = 0; slot < plan.slots; slot++) {
+        clear_tail(plan, u + i, z + slot * block, rows);
+        if (plan.dz_half)
+          to_halves(z + slot * block, plan.dz_half + ((t % plan.dz_ring * plan.Hb + u + i) * plan.slots + slot) * block + place * W, rows);
+      }
       for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, carry[k], rows);
     }
   }
@@ -432,6 +455,7 @@ static void input_gradient(const Plan& plan, int thread, int64_t first, int64_t 
         for (int range = 0; range < plan.ranges; range++) {
           const int64_t place = plan.range[range], rows = running(plan, t, range);
           Operands o{};
+          if (plan.dz_half) o.half = plan.dz_half + t * plan.Hb * plan.slots * block + place * W;
           o.a = z_at(plan, t, 0) + place * W, o.offsets = plan.offset_dx, o.blocks = plan.Hb * plan.by_x, o.whole = plan.H / W * plan.by_x, o.tail = plan.H % W, o.a_row = o.c_row = W;
           o.panel_stride = o.blocks * W * W, o.panels = plan.Wt + d * o.panel_stride, o.c = c, o.c_panel = block;
           product(o, rows, panels, zeros);

@@ -110,10 +110,19 @@ void divide(Plan& plan, const unspool_problem& q) {
   for (int r = 0; r <= plan.ranges; r++) plan.range[r] = plan.B * r / plan.ranges;
 }
 
+bool has_bf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 // Lays out a call. 0, or the reason as unspool_sizes gives it.
 int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers* sizes) {
   plan.cell = cell_at(q.cell);
   if (!plan.cell || q.B < 1 || q.T < 1 || q.D < 1 || q.H < 1) return 1;
+  if (q.bf16 && (strcmp(chosen().isa, "avx512") || !has_bf16() || q.save == 2)) return 5;
   for (int64_t size : {q.B, q.T, q.D, q.H})
     if (size > INT32_MAX) return 2;
   plan.problem = &q;
@@ -145,6 +154,12 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
   int32_t* length_of = q.lengths ? work.of<int32_t>(B) : nullptr;
   int32_t* count = q.lengths ? work.of<int32_t>(times({plan.T, plan.ranges})) : nullptr;
   plan.offset_x = work.of<int64_t>(Db), plan.offset_h = work.of<int64_t>(Hb);
+  if (q.bf16) {
+    if (!backward) plan.x_half = work.of<uint16_t>(times({plan.T, Db, B, W}));
+    if (!backward) plan.s_half = work.of<uint16_t>(times({2, Hb, B, W}));
+    plan.dz_ring = q.dx ? plan.T : 2;
+    if (backward) plan.dz_half = work.of<uint16_t>(times({plan.dz_ring, Hb, cell.slots, B, W}));
+  }
   if (backward) {
     plan.offset_dx = work.of<int64_t>(Hb * cell.by_x), plan.offset_dh = work.of<int64_t>(Hb * nh);
     plan.Ut = work.floats(times({Hb, nh, Hb, W, W}));

@@ -30,7 +30,7 @@ typedef struct {
   int32_t save;     // 1 where a backward pass follows, 2 where it computes most gates again: then `saved` holds the states, and the gates of the last steps
   int32_t reverse;  // from each sequence's last step to its first
   int32_t packed;   // whether `weights` already holds the packed weights
-  int32_t unused;
+  int32_t bf16;     // products of numbers rounded to bf16, summed in f32; but for the weights' gradients. Not with save 2, nor `packed`
   int64_t B, T, D, H;
   const float* x;  // (B, T, D)
   int64_t x_batch, x_step;
@@ -55,7 +55,8 @@ typedef struct {
   int64_t saved, weights, work;  // in floats
 } unspool_buffers;
 
-// 0, or the reason why not: 1 a size below 1 or a cell that does not exist, 2 too large, 3 a length outside 0 .. T, 4 no memory.
+// 0, or the reason why not: 1 a size below 1 or a cell that does not exist, 2 too large, 3 a length outside 0 .. T, 4 no memory,
+// 5 bf16 on a processor without AVX512-BF16.
 int unspool_sizes(const unspool_problem* problem, int backward, unspool_buffers* sizes);
 int unspool_forward(const unspool_problem* problem);
 // Overwrites `saved`; before a second backward pass of the same call, run the forward pass again.

@@ -19,7 +19,7 @@ class _Named(Recurrent):
         super().__init__(cells.cell(self.kind.__name__, **own), input_size, hidden_size, layers=layers, **options)
 
 
-_LAYER_OPTIONS = {"bidirectional", "residual", "dropout", "variational", "recurrent_dropout", "recompute", "engine"}
+_LAYER_OPTIONS = {"bidirectional", "residual", "dropout", "variational", "recurrent_dropout", "recompute", "products", "engine"}
 
 
 class RNN(_Named):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +39,11 @@ class Recurrence(nn.Module):
         dropout: float = 0.0,
         engine: str = "auto",
         recompute: bool = False,
+        products: str = "f32",
     ):
         super().__init__()
-        self.cell, self.reverse, self.dropout, self.engine, self.recompute = cell, reverse, dropout, engine, recompute
+        self.cell, self.reverse, self.dropout, self.engine = cell, reverse, dropout, engine
+        self._special = {"recompute": recompute, "bf16": products == "bf16"}
         if engine != "reference" and type(cell) not in cells.CELLS:
             native.refusal(cell, torch.device("cpu"), torch.float32)  # an own cell is compiled here, not inside torch.compile
         for name, shape in zip(Weights._fields, engines.shapes(cell, inputs, hidden), strict=True):
@@ -70,12 +71,11 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None, state: State, trace: Sequence[str] = ()) -> engines.Ran:
         choice = engines.choose(self.cell, x.device, x.dtype, self.engine, trace)
-        more: dict[str, Any] = {}
-        if self.recompute:
-            if choice.name != "native":
-                raise EngineError(f"recompute needs the native engine, but this is {engines.explain(self.cell, x.device, x.dtype)}")
-            more["recompute"] = True
-        return choice.engine.run(self.cell, self.weights(), x, lengths, state, reverse=self.reverse, trace=trace, **more)
+        special = {name: True for name, asked in self._special.items() if asked}
+        if special and choice.name != "native":
+            why = engines.explain(self.cell, x.device, x.dtype)
+            raise EngineError(f"{' and '.join(special)} needs the native engine, but this is {why}")
+        return choice.engine.run(self.cell, self.weights(), x, lengths, state, reverse=self.reverse, trace=trace, **special)
 
     def step(self, x: Tensor, state: State) -> State:
         return engines.choose(self.cell, x.device, x.dtype, self.engine).engine.step(self.cell, self.weights(), x, state)
@@ -92,6 +92,8 @@ class Recurrent(nn.Module):
     `residual` adds a layer's input to its output where their sizes agree; `dropout` acts between layers (`variational`: one mask
     for all steps, Gal & Ghahramani 2016), `recurrent_dropout` on U (Merity et al. 2018). `cell` is a name or a `Cell` of your own.
     `recompute` saves the states for the gradient and computes most gates once more: less memory for more time (native engine).
+    `products="bf16"` multiplies numbers rounded to bf16, where the processor has AVX512-BF16; sums, states and weights stay in f32,
+    and so do the products that are the weights' gradients.
     """
 
     def __init__(
@@ -107,9 +109,12 @@ class Recurrent(nn.Module):
         variational: bool = False,
         recurrent_dropout: float = 0.0,
         recompute: bool = False,
+        products: str = "f32",
         engine: str = "auto",
     ):
         super().__init__()
+        if products not in ("f32", "bf16") or (recompute and products != "f32"):
+            raise ConfigError(f"products are f32 or bf16, and f32 with recompute, not {products!r}")
         for name, size in {"input_size": input_size, "hidden_size": hidden_size, "layers": layers}.items():
             if size < 1:
                 raise ConfigError(f"{name} must be at least 1, not {size}")
@@ -132,6 +137,7 @@ class Recurrent(nn.Module):
                 dropout=recurrent_dropout,
                 engine=engine,
                 recompute=recompute,
+                products=products,
             )
             for depth in range(layers)
             for r in directions

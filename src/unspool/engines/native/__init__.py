@@ -50,20 +50,22 @@ def run(
     reverse: bool = False,
     trace: Sequence[str] = (),
     recompute: bool = False,
+    bf16: bool = False,
 ) -> Ran:
     """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace. `recompute` saves
-    the states and a quarter of the gates for the backward pass, which computes the others again: less memory for more time."""
+    the states and a quarter of the gates for the backward pass, which computes the others again: less memory for more time.
+    `bf16` rounds what is multiplied to bf16, but for the weights' gradients; sums and states stay in f32."""
     if len(x) == 0:  # nothing to do, and the library takes no empty batch
         return reference.run(cell, weights, x, lengths, state, reverse=reverse, trace=trace)
     index = place_of(cell)
     assert isinstance(index, int)  # or it was refused
     states = torch.stack(state)
     if trace:
-        y, last, traced = forward(index, [*weights], x, lengths, states, reverse, trace=_places(cell, trace))[:3]
+        y, last, traced = forward(index, [*weights], x, lengths, states, reverse, bf16=bf16, trace=_places(cell, trace))[:3]
         if _differentiated(weights, x, states):
-            y, last = _run(index, weights, x, lengths, states, reverse, recompute)
+            y, last = _run(index, weights, x, lengths, states, reverse, recompute, bf16)
         return Ran(y, tuple(last.unbind()), dict(zip(trace, traced.unbind(), strict=True)))
-    y, last = _run(index, weights, x, lengths, states, reverse, recompute)
+    y, last = _run(index, weights, x, lengths, states, reverse, recompute, bf16)
     return Ran(y, tuple(last.unbind()), {})
 
 
@@ -73,13 +75,13 @@ def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
 
 
 def _run(
-    cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, recompute: bool
+    cell: int, weights: Weights, x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, recompute: bool, bf16: bool
 ) -> tuple[Tensor, Tensor]:
     if _differentiated(weights, x, state):
-        return _recurrence(cell, *weights, x, lengths, state, reverse, 2 if recompute else 1)[:2]
+        return _recurrence(cell, *weights, x, lengths, state, reverse, 2 if recompute else 1, bf16)[:2]
     if torch.compiler.is_compiling():
-        return _recurrence(cell, *weights, x, lengths, state, reverse, 0)[:2]
-    return forward(cell, [*weights], x, lengths, state, reverse, kept=packed(weights))[:2]
+        return _recurrence(cell, *weights, x, lengths, state, reverse, 0, bf16)[:2]
+    return forward(cell, [*weights], x, lengths, state, reverse, bf16=bf16, kept=None if bf16 else packed(weights))[:2]
 
 
 def _differentiated(weights: Weights, x: Tensor, state: Tensor) -> bool:
@@ -103,14 +105,15 @@ def _recurrence(
     state: Tensor,
     reverse: bool,
     save: int,
+    bf16: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    y, last, _, saved = forward(cell, [W, U, b, b_h, p], x, lengths, state, reverse, save=save)
+    y, last, _, saved = forward(cell, [W, U, b, b_h, p], x, lengths, state, reverse, save=save, bf16=bf16)
     return y, last, saved
 
 
 @_recurrence.register_fake
-def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save):
-    size = saved_size(cell, save, *(int(n) for n in (*x.shape, W.shape[1]))) if save else 0
+def _(cell, W, U, b, b_h, p, x, lengths, state, reverse, save, bf16):
+    size = saved_size(cell, save, bf16, *(int(n) for n in (*x.shape, W.shape[1]))) if save else 0
     return x.new_empty(x.shape[0], x.shape[1], W.shape[1]), state.new_empty(state.shape), x.new_empty(size)
 
 
@@ -132,18 +135,19 @@ def _recurrence_backward(
     reverse: bool,
     input_too: bool,
     save: int,
+    bf16: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    found = backward(saved, dy, d_last, cell, [W, U, b, b_h, p], x, lengths, state, reverse, input_too, save)
+    found = backward(saved, dy, d_last, cell, [W, U, b, b_h, p], x, lengths, state, reverse, input_too, save, bf16)
     return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
 
 
 @_recurrence_backward.register_fake
-def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too, save):
+def _(dy, d_last, saved, cell, W, U, b, b_h, p, x, lengths, state, reverse, input_too, save, bf16):
     return x.new_empty(x.shape if input_too else 0), *(t.new_empty(t.shape) for t in (W, U, b, b_h, p, state))
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.cell, *tensors, ctx.reverse, ctx.save = inputs
+    ctx.cell, *tensors, ctx.reverse, ctx.save, ctx.bf16 = inputs
     ctx.save_for_backward(output[2], *tensors)
     ctx.set_materialize_grads(False)
 
@@ -151,9 +155,9 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 def _gradients(ctx: Any, dy: Tensor | None, d_last: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
     saved, W, U, b, b_h, p, x, lengths, state = ctx.saved_tensors
     dx, dW, dU, db, db_h, dp, d_state = _recurrence_backward(
-        dy, d_last, saved, ctx.cell, W, U, b, b_h, p, x, lengths, state, ctx.reverse, ctx.needs_input_grad[6], ctx.save
+        dy, d_last, saved, ctx.cell, W, U, b, b_h, p, x, lengths, state, ctx.reverse, ctx.needs_input_grad[6], ctx.save, ctx.bf16
     )
-    return None, dW, dU, db, db_h, dp, dx if ctx.needs_input_grad[6] else None, None, d_state, None, None
+    return None, dW, dU, db, db_h, dp, dx if ctx.needs_input_grad[6] else None, None, d_state, None, None, None
 
 
 _recurrence.register_autograd(_gradients, setup_context=_setup)

@@ -25,6 +25,7 @@ REASONS = {
     2: "the sizes are too large for one call",
     3: "a length lies outside 0 .. T",
     4: "there is not enough memory",
+    5: "products in bf16 need a processor with AVX512-BF16",
 }
 
 
@@ -41,7 +42,7 @@ class Problem(Structure):
     """`unspool_problem` of csrc/unspool.h."""
 
     _fields_ = [
-        *((name, c_int32) for name in ["cell", "threads", "save", "reverse", "packed", "unused"]),
+        *((name, c_int32) for name in ["cell", "threads", "save", "reverse", "packed", "bf16"]),
         *((name, c_int64) for name in "BTDH"),
         ("x", c_void_p),
         ("x_batch", c_int64),

@@ -56,6 +56,7 @@ def forward(
     reverse: bool,
     *,
     save: int = 0,
+    bf16: bool = False,
     kept: Packed | None = None,
     trace: Sequence[tuple[str, int]] = (),
     saved: Tensor | None = None,
@@ -63,9 +64,10 @@ def forward(
     """y (B, T, H), the last state (S, B, H), the traces (N, B, T, H) and what the backward pass needs: all for `save` of 1, the
     states and a quarter of the gates for 2, nothing for 0.
 
-    `kept` holds the packed weights between calls; `saved` is filled again by a call that is repeated.
+    `bf16` rounds what is multiplied. `kept` holds the packed weights between calls; `saved` is filled again by a call that is
+    repeated.
     """
-    q, _alive = _problem(cell, weights, x, lengths, state, reverse, save)
+    q, _alive = _problem(cell, weights, x, lengths, state, reverse, save, bf16)
     if saved is not None:
         q.threads = int(saved[-2])
     need = sizes(q, False)
@@ -89,9 +91,9 @@ def forward(
     return y, last, traced, saved if save else x.new_empty(0)
 
 
-def saved_size(cell: int, save: int, B: int, T: int, D: int, H: int) -> int:
+def saved_size(cell: int, save: int, bf16: bool, B: int, T: int, D: int, H: int) -> int:
     """How many floats `forward` gives for the backward pass."""
-    return sizes(Problem(cell=cell, threads=torch.get_num_threads(), save=save, B=B, T=T, D=D, H=H), False).saved + _TAIL
+    return sizes(Problem(cell=cell, threads=torch.get_num_threads(), save=save, bf16=bf16, B=B, T=T, D=D, H=H), False).saved + _TAIL
 
 
 def backward(
@@ -106,11 +108,12 @@ def backward(
     reverse: bool,
     input_too: bool,
     save: int = 1,
+    bf16: bool = False,
 ) -> tuple[Tensor, ...]:
     """The gradients of x (empty if not asked for), the weights and the first state. Uses up `saved`, and refills it if need be."""
     if _consumed(saved).value:
-        forward(cell, weights, x, lengths, state, reverse, save=save, saved=saved)
-    q, _alive = _problem(cell, weights, x, lengths, state, reverse, save)
+        forward(cell, weights, x, lengths, state, reverse, save=save, bf16=bf16, saved=saved)
+    q, _alive = _problem(cell, weights, x, lengths, state, reverse, save, bf16)
     q.threads, q.saved = int(saved[-2]), saved.data_ptr()
     if dy is not None:
         dy = _rows(dy)
@@ -150,7 +153,7 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _problem(
-    cell: int, weights: Sequence[Tensor], x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, save: int
+    cell: int, weights: Sequence[Tensor], x: Tensor, lengths: Tensor | None, state: Tensor, reverse: bool, save: int, bf16: bool
 ) -> tuple[Problem, list[Any]]:
     """The call in the library's words, and what must live as long as it. EngineError for tensors that do not fit together."""
     facts = loaded().handle.unspool_cell_at(cell).contents
@@ -170,7 +173,7 @@ def _problem(
         if tensor.shape != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             got = f"{tensor.dtype} of {tuple(tensor.shape)} on {tensor.device}"
             raise EngineError(f"the native engine expects {name} in float32 of {shape} on the CPU, got {got}")
-    q = Problem(cell=cell, threads=torch.get_num_threads(), save=save, reverse=reverse, B=B, T=T, D=D, H=H)
+    q = Problem(cell=cell, threads=torch.get_num_threads(), save=save, reverse=reverse, bf16=bf16, B=B, T=T, D=D, H=H)
     sizes(q, False)  # before anything of such a size is copied
     weights, x, state = [t.contiguous() for t in weights], _rows(x), state.contiguous()
     q.x, q.x_batch, q.x_step = x.data_ptr(), x.stride(0), x.stride(1)
