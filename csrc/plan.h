@@ -5,6 +5,9 @@
 
 constexpr int MAX_THREADS = 64;
 
+// A weight gradient sums over so many rows at once, for so many neighbouring blocks; both operands stay in the first caches.
+constexpr int64_t LONGEST = 128, GROUP = 32;
+
 struct Barrier {
   int waiting = 0, round = 0;
 };
@@ -34,6 +37,7 @@ struct Plan {
   float *W, *U, *b, *p;   // packed; b by slot
   uint16_t *x_half, *s_half, *dz_half;  // what products read, rounded to bf16: of all steps, of two, of two or all
   int64_t dz_ring;
+  float* pairs;                         // for each thread, of the rows that a weight gradient sums over
   float *Wt, *Ut, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *db, *dp;
   int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;
   int64_t scratch_size;

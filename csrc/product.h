@@ -123,11 +123,15 @@ HALF static void to_halves(const float* from, uint16_t* to, int64_t blocks) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * W), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i * W)));
 }
 
-// A panel (k, 16) in place to (k / 2, 16, 2) in bf16; k is a multiple of 16.
-HALF static void halved(float* panel, int64_t k) {
+HALF static inline __m512i pair_places() {  // 0, 16, 1, 17, ...
   alignas(64) uint16_t places[32];
   for (int i = 0; i < 16; i++) places[2 * i] = uint16_t(i), places[2 * i + 1] = uint16_t(16 + i);
-  const __m512i pairs = _mm512_load_si512(places);
+  return _mm512_load_si512(places);
+}
+
+// A panel (k, 16) in place to (k / 2, 16, 2) in bf16; k is a multiple of 16.
+HALF static void halved(float* panel, int64_t k) {
+  const __m512i pairs = pair_places();
   for (int64_t i = 0; i < k; i += 2) {
     const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(panel + (i + 1) * W), _mm512_loadu_ps(panel + i * W));
     _mm512_storeu_si512(panel + i / 2 * W, _mm512_permutexvar_epi16(pairs, both));
@@ -300,3 +304,73 @@ static void outer(const Sums& s, int64_t a_at, int64_t have, int64_t b_panel, in
     block++;
   }
 }
+
+#if LANES == 16 && defined(__x86_64__)
+// Rows of one block, two by two and rounded to bf16: (pairs, 16, 2). How many pairs; one without a second row has zeros for it.
+HALF static int64_t paired(const float* from, int64_t step, int64_t row, const Rows* rows, const Rows* end, float* to) {
+  const __m512i places = pair_places();
+  int64_t n = 0;
+  for (; rows != end; rows++) {
+    const float* at = from + rows->step * step + rows->row * row;
+    for (int64_t k = 0; k < rows->count; k += 2, n++) {
+      const __m512 second = k + 1 < rows->count ? _mm512_loadu_ps(at + (k + 1) * row) : _mm512_setzero_ps();
+      const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, _mm512_loadu_ps(at + k * row));
+      _mm512_storeu_si512(to + n * W, _mm512_permutexvar_epi16(places, both));
+    }
+  }
+  return n;
+}
+
+template <int P>
+HALF static inline void paired_tile(const float* a, const float* b, int64_t b_panel, int64_t pairs, float* c, int64_t c_panel, bool first) {
+  constexpr int R = 8;
+  __m512 sum[R][P];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) sum[r][p] = _mm512_setzero_ps();
+  for (int p = 0; p < P; p++)
+    for (int r = 0; r < R; r++) __builtin_prefetch(c + p * c_panel + r * W, 1);
+#pragma GCC unroll 4
+  for (int64_t k = 0; k < pairs; k++) {
+    __m512bh w[P];
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) w[p] = (__m512bh)_mm512_load_si512(b + p * b_panel + k * W);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+      int32_t pair;
+      __builtin_memcpy(&pair, a + k * W + r, 4);
+      const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++) sum[r][p] = _mm512_dpbf16_ps(sum[r][p], w[p], x);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) {
+      float* to = c + p * c_panel + r * W;
+      _mm512_store_ps(to, first ? sum[r][p] : _mm512_add_ps(sum[r][p], _mm512_load_ps(to)));
+    }
+}
+
+// As `outer`, from operands that `paired` made: c (blocks, 16, 16) from the first `have` of a and blocks [b0, b1) of b.
+static void outer_paired(const float* a, int64_t have, const float* b, int64_t blocks, int64_t pairs, float* c, bool first) {
+  constexpr int64_t panel = LONGEST * W;
+  for (int64_t block = 0; block < blocks;) {
+    float* to = c + block * W * W;
+    if (block + 2 <= blocks) {
+      paired_tile<2>(a, b + block * panel, panel, pairs, to, W * W, first);
+      if (have > 8) paired_tile<2>(a + 8, b + block * panel, panel, pairs, to + 8 * W, W * W, first);
+      block += 2;
+    } else {
+      paired_tile<1>(a, b + block * panel, panel, pairs, to, W * W, first);
+      if (have > 8) paired_tile<1>(a + 8, b + block * panel, panel, pairs, to + 8 * W, W * W, first);
+      block++;
+    }
+  }
+}
+#else
+static int64_t paired(const float*, int64_t, int64_t, const Rows*, const Rows*, float*) { return 0; }
+static void outer_paired(const float*, int64_t, const float*, int64_t, int64_t, float*, bool) {}
+#endif

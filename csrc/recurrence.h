@@ -384,7 +384,6 @@ struct Gradient {
 
 // The gradients of W and U, over all rows of steps [t0, t1), which kinds and z begin with; a run of rows serves both while it is near.
 static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds, int64_t t0, int64_t t1) {
-  constexpr int64_t LONGEST = 128, GROUP = 32;
   const int64_t block = plan.B * W, z_step = plan.Hb * plan.slots * block;
   const bool steps_are_rows = plan.B == 1 && !plan.count;
   Rows rows[LONGEST];
@@ -420,11 +419,21 @@ static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds
       const int64_t slots = k.slot1 - k.slot0;
       int64_t from, end;
       share(plan.Hb * slots, thread, plan.threads, from, end);
-      for (int64_t g = 0; g < k.blocks; g += GROUP)
+      for (int64_t g = 0; g < k.blocks; g += GROUP) {
+        const int64_t g1 = g + GROUP < k.blocks ? g + GROUP : k.blocks;
+        float *const a_pairs = plan.pairs + thread * (GROUP + 1) * LONGEST * W, *const b_pairs = a_pairs + LONGEST * W;
+        if (plan.pairs)
+          for (int64_t b = g; b < g1; b++) paired(sums.b + b * block, sums.b_step, sums.b_row, rows, rows + n, b_pairs + (b - g) * LONGEST * W);
         for (int64_t a = from; a < end; a++) {
-          const int64_t u = a / slots, slot = k.slot0 + a % slots, g1 = g + GROUP < k.blocks ? g + GROUP : k.blocks;
+          const int64_t u = a / slots, slot = k.slot0 + a % slots;
+          if (plan.pairs) {
+            const int64_t pairs = paired(sums.a + (u * plan.slots + slot) * block, sums.a_step, sums.a_row, rows, rows + n, a_pairs);
+            outer_paired(a_pairs, plan.H - u * W, b_pairs, g1 - g, pairs, k.to + (a * k.blocks + g) * W * W, first);
+            continue;
+          }
           outer(sums, (u * plan.slots + slot) * block, plan.H - u * W, block, g, g1, rows, rows + n, k.to + a * k.blocks * W * W, first);
         }
+      }
     }
   }
 }

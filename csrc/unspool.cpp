@@ -158,6 +158,7 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
     if (!backward) plan.x_half = work.of<uint16_t>(times({plan.T, Db, B, W}));
     if (!backward) plan.s_half = work.of<uint16_t>(times({2, Hb, B, W}));
     plan.dz_ring = q.dx ? plan.T : 2;
+    if (backward) plan.pairs = work.floats(times({plan.threads, GROUP + 1, LONGEST, W}));
     if (backward) plan.dz_half = work.of<uint16_t>(times({plan.dz_ring, Hb, cell.slots, B, W}));
   }
   if (backward) {
