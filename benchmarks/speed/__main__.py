@@ -16,7 +16,7 @@ import torch
 from benchmarks.speed.memory import peak_memory
 from benchmarks.speed.peers import CELLS, SHAPES, Loop, Shape, gflop, int8, onnx, torch_nn, unspool
 from benchmarks.speed.runs import Runs, Table, inference, training
-from benchmarks.speed.special import compiling, linear, own_cell, recompute, rounded
+from benchmarks.speed.special import compiling, halves, linear, own_cell, recompute, rounded
 from unspool.cells import LSTM, Cell
 from unspool.engines import Weights, native, reference
 from unspool.engines import torch as torch_engine
@@ -183,7 +183,7 @@ def main() -> None:
     streaming(table)
     own_cell(table)
     if not given.quick:
-        for rows in (compiling, rounded, recompute, linear):
+        for rows in (compiling, rounded, halves, recompute, linear):
             rows(table)
     errors(table)
     memory(table)

@@ -21,7 +21,7 @@ from unspool.engines import native
 from unspool.engines.native import binding, calls
 from unspool.layers import Recurrent
 
-__all__ = ["compiling", "linear", "own_cell", "recompute", "rounded"]
+__all__ = ["compiling", "halves", "linear", "own_cell", "recompute", "rounded"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_cell.py"
 
@@ -102,6 +102,20 @@ def rounded(table: Table) -> None:
     torch.set_num_threads(before)
 
 
+def halves(table: Table) -> None:
+    """Training with products in bf16 against torch's modules in bf16."""
+    for name in ("C1", "C9"):
+        shape = SHAPES[name]
+        x, gradient = torch.randn(shape.B, shape.T, shape.D), torch.randn(shape.B, shape.T, shape.H)
+        for kind in ("lstm", "gru"):
+            if not table.wanted(f"{kind} bf16 training ratio", name):
+                continue
+            ours = Recurrent(CELLS[kind], shape.D, shape.H, layers=shape.layers, products="bf16", engine="native")
+            theirs, half = torch_nn(CELLS[kind], shape).bfloat16(), (x.bfloat16(), gradient.bfloat16())
+            runs: Runs = {"unspool": training(ours, x, gradient), "torch.nn in bf16": training(theirs, *half)}
+            table.row(f"{kind} bf16 training ratio", name, runs, gflop(CELLS[kind], shape, True))
+
+
 def recompute(table: Table) -> None:
     """C6 with the gates computed again, against itself."""
     if not table.wanted("recompute", "C6"):
@@ -111,7 +125,7 @@ def recompute(table: Table) -> None:
     layers = {name: Recurrent(LSTM(), shape.D, shape.H, engine="native", recompute=name == "again") for name in ("held", "again")}
     runs: Runs = {name: training(layer, x, gradient) for name, layer in layers.items()}
     table.row("recompute: times as long", "C6", {"held": runs["held"], "again": runs["again"]}, gflop(LSTM(), shape, True))
-    held, again = (calls.saved_size(place, save, shape.B, shape.T, shape.D, shape.H) for save in (1, 2))
+    held, again = (calls.saved_size(place, save, False, shape.B, shape.T, shape.D, shape.H) for save in (1, 2))
     table.keep("recompute: share of what is saved", "C6", round(again / held, 3), "lower", {})
     print(f"{'recompute: share saved':28} {'C6':18} {again / held:12.2f}   {held * 4e-6:.0f} MB without")
 

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,7 +148,16 @@ def test_backward_twice_and_operators():
     once = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()], retain_graph=True)
     twice = torch.autograd.grad(y.square().sum(), [t for t in leaves if t.numel()])
     torch.testing.assert_close(once, twice)
-    arguments = (binding.loaded().cells["GRU()"], *leaves[:5], x, torch.tensor([6, 2, 0, 3]), torch.stack(leaves[6:]), False, True)
+    arguments = (
+        binding.loaded().cells["GRU()"],
+        *leaves[:5],
+        x,
+        torch.tensor([6, 2, 0, 3]),
+        torch.stack(leaves[6:]),
+        False,
+        1,
+        False,
+    )
     operators.opcheck(
         torch.ops.unspool.recurrence, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
     )
@@ -319,3 +329,49 @@ def test_computing_again_holds_less():
     assert saved[1].numel() < 0.45 * saved[0].numel()
     with pytest.raises(EngineError, match="recompute needs the native engine, but this is reference"):
         Recurrent(GRU("before"), 3, 4, recompute=True)(torch.zeros(1, 2, 3))
+
+
+def has_bf16():
+    return native.isa() == "avx512" and "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+
+
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), MinGRU()], ids=repr)
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+@pytest.mark.parametrize("size", [(1, 150, 3, 20), (5, 33, 20, 7), (300, 9, 3, 17), (24, 30, 100, 70)], ids=str)
+def test_products_in_bf16(cell, size, lengths):
+    """Nearly the same values and gradients, with rows and with units divided among threads, and again a second time."""
+    if not has_bf16():
+        pytest.skip("this processor has no AVX512-BF16")
+    B, T, D, H = size
+    torch.manual_seed(0)
+    x = torch.randn(B, T, D, requires_grad=True)
+    long = torch.randint(0, T + 1, (B,)) if lengths else None
+    found = []
+    for products in ("f32", "bf16"):
+        layer = Recurrent(cell, D, H, layers=2, bidirectional=True, products=products, engine="native")
+        layer.load_state_dict(found[0][0] if found else layer.state_dict())
+        y, state = layer(x, long)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x, long)[0], y, rtol=1e-3, atol=1e-3)
+        loss = (y * torch.sin(torch.arange(T))[:, None]).mean(1).sum() + state[0].sum()
+        wanted = [x, *(p for p in layer.parameters() if p.numel())]
+        first = torch.autograd.grad(loss, wanted, retain_graph=True)
+        torch.testing.assert_close(torch.autograd.grad(loss, wanted), first)
+        found.append((layer.state_dict(), [y, *first]))
+    assert not found[0][1][0].equal(found[1][1][0])
+    for exact, rounded in zip(found[0][1], found[1][1], strict=True):
+        assert (rounded - exact).abs().max() <= 0.04 * exact.abs().max()
+        assert (rounded - exact).norm() <= 0.02 * exact.norm()
+
+
+def test_products_in_bf16_are_refused_by_name():
+    with pytest.raises(ConfigError, match="products are f32 or bf16, and f32 with recompute"):
+        Recurrent("lstm", 3, 4, products="f16")
+    with pytest.raises(ConfigError, match="and f32 with recompute"):
+        Recurrent("lstm", 3, 4, products="bf16", recompute=True)
+    with pytest.raises(EngineError, match="bf16 needs the native engine, but this is reference"):
+        Recurrent(GRU("before"), 3, 4, products="bf16")(torch.zeros(1, 2, 3))
+    script = "import torch, unspool; unspool.LSTM(3, 4, products='bf16')(torch.zeros(1, 2, 3))"
+    settings = {**os.environ, "UNSPOOL_ISA": "avx2"}
+    done = subprocess.run([sys.executable, "-c", script], env=settings, capture_output=True, text=True, check=False)
+    assert "products in bf16 need a processor with AVX512-BF16" in done.stderr
