@@ -1,5 +1,8 @@
 """What holds for every stack: pieces, batches, lengths; and that torch's modules are the same networks."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -206,6 +209,22 @@ def test_rounded_weights_are_nearly_the_same(cell, weights, bits):
         stream = layer.stream(5)
         torch.testing.assert_close(torch.stack([stream.step(x[:, t]) for t in range(9)], 1)[0], y[0])
     assert layer(x, lengths)[0].equal(exact)  # where something may be differentiated, nothing is rounded
+
+
+def test_rounded_weights_follow_the_weights_and_are_not_copied():
+    if native.missing():
+        pytest.skip("the native engine was not built")
+    torch.manual_seed(0)
+    layer, other, x = Recurrent("gru", 5, 20).eval(), Recurrent("gru", 5, 20).eval(), torch.randn(2, 3, 5)
+    with torch.no_grad():
+        before = layer.narrow("int8")(x)[0]
+        twin = pickle.loads(pickle.dumps(copy.deepcopy(layer)))
+        layer.load_state_dict(other.state_dict())
+        torch.testing.assert_close(layer(x)[0], other.narrow("int8")(x)[0])
+        torch.testing.assert_close(twin(x)[0], before)
+        for p in layer.parameters():
+            p.add_(0.1)
+        assert not layer(x)[0].equal(other(x)[0])
 
 
 def test_int8_is_as_exact_as_its_scales():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +126,7 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size, self.layers = input_size, hidden_size, layers
         self.bidirectional, self.residual = bidirectional, residual
         self.dropout, self.variational = dropout, variational
-        self._weights, self._narrow = "f32", None
+        self._weights, self._narrow = "f32", None  # what rounded weights are kept in between calls, and what they were made from
         directions = (False, True) if bidirectional else (False,)
         width = hidden_size * len(directions)
         self.stack = nn.ModuleList(
@@ -193,10 +194,14 @@ class Recurrent(nn.Module):
         self._weights, self._narrow = weights, None
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_narrow": None}  # a copy makes its own
+
     def _narrowed(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
-        if self._narrow is None or len(self._narrow.state[0][0]) != len(x):
-            self._narrow = Stream(self, len(x), self._weights)
-        stream = self._narrow
+        made_from = len(x), [native.packed(layer.weights()) for layer in self.stack]  # type: ignore[operator]
+        if self._narrow is None or self._narrow[0] != made_from:
+            self._narrow = made_from, Stream(self, len(x), self._weights)
+        stream = self._narrow[1]
         stream.state = state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))
         if lengths is None:
             return stream.run(x), stream.state

@@ -23,7 +23,7 @@ from unspool.engines.native.own import compiler, place_of
 from unspool.engines.native.stream import BITS, Stream
 from unspool.engines.weights import Ran, State, Weights
 
-__all__ = ["BITS", "Head", "Stream", "compiler", "cross_entropy", "isa", "missing", "peak", "refusal", "run", "step"]
+__all__ = ["BITS", "Head", "Stream", "compiler", "cross_entropy", "isa", "missing", "packed", "peak", "refusal", "run", "step"]
 
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
