@@ -114,6 +114,14 @@ def test_an_own_cell_streams_is_copied_and_compiled():
     assert pickle.loads(pickle.dumps(layer.cell)).__dict__.keys() == {"power", "products"}
 
 
+def test_a_cell_may_be_called_anything():
+    class Odd(Minimal):
+        def __repr__(self):
+            return 'a "cell" \\ of\nté'
+
+    assert isinstance(own.place_of(Odd()), int)
+
+
 def test_the_first_call_may_be_compiled_by_torch():
     layer, x = Recurrent(Minimal(7), 3, 20), torch.randn(2, 5, 3)
     torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x)[0], layer(x)[0])

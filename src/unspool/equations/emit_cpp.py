@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from inspect import signature
@@ -84,9 +85,10 @@ def emit(cell: Cell, struct: str) -> str:
     constants = ", ".join(f"{name} = {value}" for name, value in numbers.items())
     arrays = "\n".join(f"  static constexpr int {name}[] = {{{', '.join(map(str, v))}}};" for name, v in tables.items())
     described = ", ".join(f"{slot.gate}{'.' + slot.half if slot.half else ''}" for slot in slots)
-    return f"""// {cell!r}: states {", ".join(state)}; slots {described}
+    name = json.dumps(repr(cell))  # a user may call it anything
+    return f"""// {name}: states {", ".join(state)}; slots {described}
 struct {struct} {{
-  static constexpr const char* name = "{cell!r}";
+  static constexpr const char* name = {name};
   static constexpr int {constants};
 {arrays}
   template <class V> static inline void forward(const V* z, const V* s, const V* p, V* n, V* k) {{
