@@ -221,9 +221,9 @@ static void stream_step(const Plan& plan, int64_t t, int thread, int threads) {
   forward_step(plan, 0, t, u0, u1);
 }
 
-// Packs the input of steps [t0, t1) where not all of it is held.
+// Packs the input of steps [t0, t1) where it is not held.
 static void input_chunk(const Plan& plan, int thread, int range, int64_t t0, int64_t t1) {
-  if (plan.x_ring == plan.T) return;
+  if (plan.problem->save != 2) return;
   if (!plan.by_units) return pack_input(plan, t0, t1, range, range + 1);
   int64_t from, to;
   wait(plan);  // others may still read what was there
@@ -259,7 +259,7 @@ static void forward(const Plan& plan, int thread) {
   const int states = plan.cell->cell.states;
   if (!q.packed) pack_weights(plan, thread);
   int64_t from, to, u0 = 0, u1 = plan.Hb;
-  if (plan.x_ring == plan.T) {
+  if (q.save != 2) {
     share(plan.T, thread, plan.threads, from, to);
     pack_input(plan, from, to, 0, plan.ranges);
   }

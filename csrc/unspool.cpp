@@ -134,7 +134,8 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
   const int64_t rows = std::max<int64_t>(1, plan.B / plan.ranges), nh = cell.slots - cell.by_h, B = plan.B, Hb = plan.Hb, Db = plan.Db;
   plan.chunk = std::min(plan.T, std::max<int64_t>(1, 96 / rows));
   const bool again = q.save == 2;
-  plan.again = again ? std::max<int64_t>(1, 1024 / (plan.chunk * plan.B)) * plan.chunk : plan.T;
+  const int64_t chunks = std::min((plan.T + plan.chunk - 1) / plan.chunk, std::max<int64_t>(1, 1024 / (plan.chunk * plan.B)));
+  plan.again = again ? chunks * plan.chunk : plan.T;
   // A quarter of the gates is held: about as much again as the states, and a quarter less to compute.
   plan.kept_from = again ? std::min(plan.T, (plan.T - plan.T / 4 + plan.again - 1) / plan.again * plan.again) : q.save ? 0 : plan.T;
   plan.x_ring = !again ? plan.T : backward ? plan.again : plan.chunk;

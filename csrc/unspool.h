@@ -30,7 +30,7 @@ typedef struct {
   int32_t save;     // 1 where a backward pass follows, 2 where it computes most gates again: then `saved` holds the states, and the gates of the last steps
   int32_t reverse;  // from each sequence's last step to its first
   int32_t packed;   // whether `weights` already holds the packed weights
-  int32_t bf16;     // products of numbers rounded to bf16, summed in f32; but for the weights' gradients. Not with save 2, nor `packed`
+  int32_t bf16;     // products of numbers rounded to bf16, summed in f32. Not with save 2, nor `packed`
   int64_t B, T, D, H;
   const float* x;  // (B, T, D)
   int64_t x_batch, x_step;

@@ -303,9 +303,12 @@ unspool.LSTM(2, 3).stream().step(torch.zeros(1, 2))
 
 @pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
-@pytest.mark.parametrize("size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64)], ids=str)
-def test_gates_computed_again_give_the_same_gradients(cell, size, lengths):
+@pytest.mark.parametrize("size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64), (32, 32, 5, 7)], ids=str)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gates_computed_again_give_the_same_gradients(cell, size, lengths, threads, request):
     """Over several chunks, with rows and with units divided among threads, and a second time."""
+    if threads == 2:
+        request.getfixturevalue("two_threads")
     B, T, D, H = size
     torch.manual_seed(0)
     x = torch.randn(B, T, D, requires_grad=True)
@@ -338,10 +341,13 @@ def has_bf16():
 @pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), MinGRU()], ids=repr)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
 @pytest.mark.parametrize("size", [(1, 150, 3, 20), (5, 33, 20, 7), (300, 9, 3, 17), (24, 30, 100, 70)], ids=str)
-def test_products_in_bf16(cell, size, lengths):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_in_bf16(cell, size, lengths, threads, request):
     """Nearly the same values and gradients, with rows and with units divided among threads, and again a second time."""
     if not has_bf16():
         pytest.skip("this processor has no AVX512-BF16")
+    if threads == 2:
+        request.getfixturevalue("two_threads")
     B, T, D, H = size
     torch.manual_seed(0)
     x = torch.randn(B, T, D, requires_grad=True)

@@ -70,7 +70,19 @@ class FedBackSecond(Cell):
         return tanh(c) / (1 + c * c), c
 
 
-@pytest.mark.parametrize("cell", [Minimal(), Independent(), FedBackSecond()], ids=repr)
+class Namesakes(Cell):
+    """One name for a state, a gate and a parameter, and one that looks like a gradient."""
+
+    state = ("keep", "c")
+    gates = ("keep", "d_c")
+    parameters = ("keep",)
+
+    def step(self, gate, state, p):
+        c = tanh(gate.keep + p.keep * state.keep) + 0.5 * state.c
+        return sigmoid(gate.d_c) * c, c
+
+
+@pytest.mark.parametrize("cell", [Minimal(), Independent(), FedBackSecond(), Namesakes()], ids=repr)
 @pytest.mark.parametrize("size", [(1, 6, 3, 20), (5, 4, 3, 7), (33, 3, 17, 40)], ids=str)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
 def test_an_own_cell_equals_reference(cell, size, lengths):
@@ -132,6 +144,11 @@ class Branches(Minimal):
         return state.a if gate.forget > 0 else -state.a
 
 
+class Compares(Minimal):
+    def step(self, gate, state):
+        return tanh(gate.forget + gate.candidate) if state.a == 0 else state.a
+
+
 class Mixes(Minimal):
     def step(self, gate, state):
         return tanh(gate.forget + gate.candidate) / state.a.sum()
@@ -151,6 +168,7 @@ class Raises(Minimal):
     ("kind", "line", "why"),
     [
         (Branches, "return state.a if gate.forget > 0", "not supported|branch"),
+        (Compares, "if state.a == 0", "branch"),
         (Mixes, "state.a.sum()", "no attribute 'sum'"),
         (Joins, "torch.ones(3)", "joined with Tensor"),
     ],
@@ -201,5 +219,8 @@ def test_the_cache_is_shared_by_processes_and_needs_no_compiler(tmp_path):
 def test_without_a_compiler_or_with_a_bad_one(tmp_path):
     said = started(tmp_path, CXX="none", TMPDIR=str(tmp_path)).communicate()[0]
     assert said.startswith("reference (native: Minimal() is a cell of your own, and there is no C++ compiler; install one")
-    said = started(tmp_path, CXX="false").communicate()[0]
+    assert "could not compile Minimal()" in started(tmp_path, CXX="false -x").communicate()[0]
+    (tmp_path / "file").write_text("")
+    assert started(tmp_path / "file" / "c", TMPDIR=str(tmp_path)).communicate()[0] == "native\n"  # in the temporary folder
+    said = started(tmp_path / "other", CXX="false").communicate()[0]
     assert "could not compile Minimal()" in said

@@ -225,6 +225,30 @@ def test_rounded_weights_follow_the_weights_and_are_not_copied():
         for p in layer.parameters():
             p.add_(0.1)
         assert not layer(x)[0].equal(other(x)[0])
+        assert layer(x[:0])[0].shape == (0, 3, 20)
+        nn.utils.parametrizations.weight_norm(layer.stack[0], "U")
+        before = layer(x)[0]
+        layer.stack[0].parametrizations.U.original0.mul_(2)
+        assert not layer(x)[0].equal(before)
+        stream = other.stream(2)
+        for wrong in (x.double(), x[:1], x[:, :, :4]):
+            with pytest.raises(EngineError, match=r"takes float32 of \(2, 3, 5\) on the CPU"):
+                stream.run(wrong)
+
+
+@pytest.mark.parametrize("weights", ["f32", "bf16", "int8"])
+def test_a_rounded_stream_keeps_rows_and_adds_its_input(weights):
+    if native.missing():
+        pytest.skip("the native engine was not built")
+    torch.manual_seed(0)
+    layer, x = Recurrent("lstm", 33, 33, layers=2, residual=True).eval().narrow(weights), torch.randn(5, 4, 33)
+    with torch.no_grad():
+        whole = layer(x)[0]
+        stream = layer.stream(5)
+        assert stream.run(x[:, :2]).equal(whole[:, :2])
+        stream.keep(torch.tensor([3, 0, 3]))
+        again = torch.stack([stream.step(x[[3, 0, 3], t]) for t in (2, 3)], 1)
+        torch.testing.assert_close(again, whole[[3, 0, 3], 2:])
 
 
 def test_int8_is_as_exact_as_its_scales():

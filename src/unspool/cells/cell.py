@@ -152,7 +152,8 @@ class _Unit:
     def _branch(self, *others: Any) -> bool:
         raise TypeError("an equation cannot branch on its data")
 
-    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = _branch
+    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _branch  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Recorder(Gate):
@@ -160,6 +161,9 @@ class _Recorder(Gate):
 
     def __init__(self, seen: set[str]):
         self._seen = seen
+
+    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _Unit._branch  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
 
     def _note(self, part: str) -> _Unit:
         self._seen.add(part)

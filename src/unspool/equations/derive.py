@@ -28,7 +28,7 @@ class Gradient(NamedTuple):
 def derive(equation: Equation) -> Gradient:
     """Differentiates the traced graph."""
     graph = equation.graph
-    adjoints = tuple(graph.input(f"d_{name}") for name in equation.cell.state)
+    adjoints = tuple(graph.input(f"d.{name}") for name in equation.cell.state)
     total: dict[Node, Node] = {}
     for new, adjoint in zip(equation.new, adjoints, strict=True):
         total[new] = total[new] + adjoint if new in total else adjoint

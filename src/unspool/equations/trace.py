@@ -43,11 +43,11 @@ def trace(cell: Cell) -> Equation:
         halves = name in used.recurrent and name in used.halved
         parts = ("x", "h") if halves else ("",)
         for half in parts:
-            slots[name, half] = graph.input(f"{name}_{half}" if half else name)
+            slots[name, half] = graph.input(f"gate.{name}.{half}" if half else f"gate.{name}")
         x = slots[name, parts[0]]
         gates[name] = Gate(x, slots[name, "h"] if halves else None, _no_product)
-    state = [graph.input(f"{name}_before") for name in cell.state]
-    parameters = [graph.input(name) for name in cell.parameters]
+    state = [graph.input(f"state.{name}") for name in cell.state]
+    parameters = [graph.input(f"parameter.{name}") for name in cell.parameters]
     named = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
     try:
         new = cell.advance(SimpleNamespace(**gates), named, SimpleNamespace(**dict(zip(cell.parameters, parameters, strict=True))))

@@ -93,8 +93,7 @@ class Recurrent(nn.Module):
     `residual` adds a layer's input to its output where their sizes agree; `dropout` acts between layers (`variational`: one mask
     for all steps, Gal & Ghahramani 2016), `recurrent_dropout` on U (Merity et al. 2018). `cell` is a name or a `Cell` of your own.
     `recompute` saves the states for the gradient and computes most gates once more: less memory for more time (native engine).
-    `products="bf16"` multiplies numbers rounded to bf16, where the processor has AVX512-BF16; sums, states and weights stay in f32,
-    and so do the products that are the weights' gradients.
+    `products="bf16"` multiplies numbers rounded to bf16, where the processor has AVX512-BF16; sums, states and weights stay in f32.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         self._check(x, lengths)
-        if self._weights != "f32" and not self.training and not torch.is_grad_enabled():
+        if self._weights != "f32" and len(x) and not self.training and not torch.is_grad_enabled():
             return self._narrowed(x, lengths, state)
         state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))
         last: list[State] = []
@@ -185,8 +184,8 @@ class Recurrent(nn.Module):
 
     def narrow(self, weights: str) -> Recurrent:
         """How weights are held in streams, and in evaluation where nothing is differentiated: "f32", or rounded to "bf16" or "int8"
-        (a scale for each unit, and one for each row that is multiplied), for less memory and time. ConfigError for another name, or
-        a bidirectional stack."""
+        (a scale for each unit, and one for each row that is multiplied), for less memory and time. A single `step` takes weights as
+        they are. ConfigError for another name, or a bidirectional stack."""
         if weights not in native.BITS:
             raise ConfigError(f"weights are {', '.join(native.BITS)}, not {weights!r}{did_you_mean(weights, native.BITS)}")
         if self.bidirectional and weights != "f32":
@@ -199,7 +198,7 @@ class Recurrent(nn.Module):
 
     def _narrowed(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
         made_from = len(x), [native.packed(layer.weights()) for layer in self.stack]  # type: ignore[operator]
-        if self._narrow is None or self._narrow[0] != made_from:
+        if self._narrow is None or self._narrow[0] != made_from or None in made_from[1]:  # None where a weight is computed
             self._narrow = made_from, Stream(self, len(x), self._weights)
         stream = self._narrow[1]
         stream.state = state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))

@@ -149,7 +149,7 @@ class DnaModel(Trained):
 
         symbols = [decoded(bases[i : i + STEP]) for i in range(0, len(bases), STEP)]
         strand = "forward" if best <= 3 else "backward"
-        said = f"bases {at * STEP + 1:,}-{(at + 1) * STEP:,} are in a gene of the {strand} strand"
+        said = f"of all bases {at * STEP + 1:,}-{(at + 1) * STEP:,} are the likeliest to be in a gene, of the {strand} strand"
         classes = {name: f"{float(p):.3f}" for name, p in zip(FRAMES, log_p[at].exp(), strict=True)}
         return answered(symbols, x[:1], self.model.stack, loss, said, classes=classes, at=at)
 

@@ -194,7 +194,7 @@ class SpeechModel(Trained):
     def opened(self, item: str | Path, most: int = 400) -> Opened:
         """A recording, its first seconds in steps of 20 ms: what made it say what it says."""
         listener = self.model.listener
-        values = AudioFile(Path(item)).read(self.rate)[: listener.frames.size + most * round(listener.seconds * self.rate)]
+        values = AudioFile(Path(item)).read(self.rate)[: listener.frames.size + (most - 1) * round(listener.seconds * self.rate)]
         values = np.pad(values, (0, max(0, listener.frames.size - len(values))))
         said = self.transcribe([values])[0].text
         y = torch.from_numpy(self.codec.encode(said) if said else np.zeros(1, np.int64)).to(self.device)

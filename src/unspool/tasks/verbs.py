@@ -91,11 +91,14 @@ def narrow(model: Trained, weights: str) -> Trained:
 
 def evaluate(model: Trained, data: Sequence[str | Path], weights: str = "f32") -> dict[str, Any]:
     """`model.evaluate`; of rounded weights, and how far that is from what they are rounded from."""
-    narrow(model, weights)
     if weights == "f32":
         return model.evaluate(data)
-    exact = narrow(model, "f32").evaluate(data)
-    found = narrow(model, weights).evaluate(data)
+    narrow(model, weights)  # or it is refused before anything is evaluated
+    try:
+        found = model.evaluate(data)
+    finally:
+        narrow(model, "f32")
+    exact = model.evaluate(data)
     far = {
         key: value - exact[key] for key, value in found.items() if isinstance(value, float) and isinstance(exact.get(key), float)
     }

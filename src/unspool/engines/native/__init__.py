@@ -54,7 +54,7 @@ def run(
 ) -> Ran:
     """Runs a cell over x (B, T, D); the same contract as `reference.run`, but no gradient flows through a trace. `recompute` saves
     the states and a quarter of the gates for the backward pass, which computes the others again: less memory for more time.
-    `bf16` rounds what is multiplied to bf16, but for the weights' gradients; sums and states stay in f32."""
+    `bf16` rounds what is multiplied to bf16; sums and states stay in f32."""
     if len(x) == 0:  # nothing to do, and the library takes no empty batch
         return reference.run(cell, weights, x, lengths, state, reverse=reverse, trace=trace)
     index = place_of(cell)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,8 +47,7 @@ def place_of(cell: Cell) -> int | str:
 @torch.compiler.assume_constant_result  # not to be looked into while compiling
 def _noted(cell: Cell) -> int | str:
     place = _made(cell)
-    with contextlib.suppress(AttributeError):  # a cell with __slots__
-        object.__setattr__(cell, "_place", place)
+    object.__setattr__(cell, "_place", place)  # also of a frozen dataclass
     return place
 
 
@@ -60,20 +60,23 @@ def _made(cell: Cell) -> int | str:
             return _by_source[source]
     except (CellError, EngineError) as error:
         return str(error)
+    except (OSError, RuntimeError) as error:  # of files and folders
+        return f"{cell!r} is a cell of your own, and cannot be compiled ({error}); set UNSPOOL_CACHE to a folder of yours"
 
 
 def compiler() -> str | None:
     """The C++ compiler that own cells are compiled with: the environment's CXX, else the system's."""
     asked = os.environ.get("CXX")
-    return next((found for name in ([asked] if asked else ["c++", "g++", "clang++"]) if (found := shutil.which(name))), None)
+    return next((name for name in ([asked] if asked else ["c++", "g++", "clang++"]) if shutil.which(shlex.split(name)[0])), None)
 
 
 def cache() -> Path:
     """The folder of what was compiled: the environment's UNSPOOL_CACHE, else `unspool` in the user's cache folder."""
     if asked := os.environ.get("UNSPOOL_CACHE"):
         return Path(asked)
-    usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "unspool"
+    if asked := os.environ.get("XDG_CACHE_HOME"):
+        return Path(asked) / "unspool"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "unspool"
 
 
 def _library(source: str, name: str, anew: bool = False) -> Path:
@@ -82,12 +85,13 @@ def _library(source: str, name: str, anew: bool = False) -> Path:
     headers = sorted(loaded().own.iterdir()) if loaded().own.is_dir() else []
     if not headers:
         raise EngineError(f"the sources that {name} is compiled with were not installed; install the package again")
-    parts = [source, isa, sys.platform, *(file.read_text() for file in headers)]
+    parts = [source, isa, sys.platform, *COMMON, *FLAGS[isa], *(file.read_text() for file in headers)]
     file = f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}.so"
     folders = cache(), Path(tempfile.gettempdir()) / f"unspool-{os.getuid()}"
     for folder in folders:
-        if not anew and (folder / file).exists() and _mine(folder / file):
-            return folder / file
+        with contextlib.suppress(OSError):  # a folder that cannot be entered
+            if not anew and (folder / file).exists() and _mine(folder / file):
+                return folder / file
     program = compiler()
     if not program:
         raise EngineError(
@@ -115,7 +119,7 @@ def _compiled(program: str, source: str, isa: str, scratch: Path, name: str) -> 
     (scratch / "cell.inc").write_text(source, "utf-8")
     made = scratch / "cell.so"
     command = [
-        program,
+        *shlex.split(program),
         *COMMON,
         *FLAGS[isa],
         f'-DUNSPOOL_CELL="{scratch / "cell.inc"}"',

@@ -43,20 +43,23 @@ class Stream:
 
     def step(self, x: Tensor) -> Tensor:
         """x (B, D) in float32 to y (B, H)."""
-        if x.shape != (self.batch, self._sizes[0]) or x.dtype != torch.float32 or x.device.type != "cpu":
-            wanted = f"({self.batch}, {self._sizes[0]}) on the CPU"
-            raise EngineError(f"this stream takes float32 of {wanted}, got {x.dtype} of {tuple(x.shape)} on {x.device}")
-        x = x.detach().contiguous()
+        x = self._checked(x, (self.batch, self._sizes[0]))
         y = x.new_empty(self.batch, self._sizes[1])
         self._handle.unspool_stream_step(self._stream, x.data_ptr(), y.data_ptr())
         return y
 
     def run(self, x: Tensor) -> Tensor:
         """All steps of x (B, T, D) in float32 to y (B, T, H)."""
-        x = x.detach().contiguous()
+        x = self._checked(x, (self.batch, x.shape[1], self._sizes[0]))
         y = x.new_empty(*x.shape[:2], self._sizes[1])
         self._handle.unspool_stream_run(self._stream, x.data_ptr(), y.data_ptr(), x.shape[1])
         return y
+
+    @staticmethod
+    def _checked(x: Tensor, wanted: tuple[int, ...]) -> Tensor:
+        if x.shape != wanted or x.dtype != torch.float32 or x.device.type != "cpu":
+            raise EngineError(f"this stream takes float32 of {wanted} on the CPU, got {x.dtype} of {tuple(x.shape)} on {x.device}")
+        return x.detach().contiguous()
 
     @property
     def state(self) -> State:
