@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -199,28 +200,45 @@ print(engines.explain(Minimal(3), torch.device("cpu"), torch.float32))
 """
 
 
-def started(cache, **environment):
-    settings = {**os.environ, "UNSPOOL_CACHE": str(cache), **environment}
+def started(cache):
+    settings = {**os.environ, "UNSPOOL_CACHE": str(cache)}
     command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1])]
     return subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_cache_is_shared_by_processes_and_needs_no_compiler(tmp_path):
+@pytest.fixture
+def made(monkeypatch, tmp_path):
+    """What becomes of a cell in a process that knows none yet, of a cache folder and other settings."""
+
+    def made(cache, **settings):
+        monkeypatch.setattr(own, "_by_source", {})
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        for name, value in {"UNSPOOL_CACHE": str(cache), **settings}.items():
+            monkeypatch.setenv(name, value)
+        found = own._made(Minimal(3))
+        for name in settings:
+            monkeypatch.delenv(name)
+        return found
+
+    return made
+
+
+def test_the_cache_is_shared_by_processes_and_needs_no_compiler(made, tmp_path):
     racing = [started(tmp_path / "c") for _ in range(2)]
     assert [p.communicate()[0] for p in racing] == ["native\n"] * 2
     (file,) = (tmp_path / "c").iterdir()
-    assert started(tmp_path / "c", CXX="none").communicate()[0] == "native\n"
-    file.write_bytes(b"damaged")
-    assert started(tmp_path / "c").communicate()[0] == "native\n"  # it is made again
+    assert isinstance(made(tmp_path / "c", CXX="none"), int)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / file.name).write_bytes(b"damaged")
+    assert "no C++ compiler" in made(tmp_path / "d", CXX="none")
+    assert isinstance(made(tmp_path / "d"), int)  # it is made again
+    assert (tmp_path / "d" / file.name).stat().st_size > 1000
     (tmp_path / "c").chmod(0o777)  # others could have written it
-    assert "no C++ compiler" in started(tmp_path / "c", CXX="none", TMPDIR=str(tmp_path)).communicate()[0]
+    assert "no C++ compiler" in made(tmp_path / "c", CXX="none")
 
 
-def test_without_a_compiler_or_with_a_bad_one(tmp_path):
-    said = started(tmp_path, CXX="none", TMPDIR=str(tmp_path)).communicate()[0]
-    assert said.startswith("reference (native: Minimal() is a cell of your own, and there is no C++ compiler; install one")
-    assert "could not compile Minimal()" in started(tmp_path, CXX="false -x").communicate()[0]
+def test_without_a_compiler_or_with_a_bad_one(made, tmp_path):
+    assert made(tmp_path / "c", CXX="none").startswith("Minimal() is a cell of your own, and there is no C++ compiler; install one")
+    assert "could not compile Minimal()" in made(tmp_path / "c", CXX="false -x")
     (tmp_path / "file").write_text("")
-    assert started(tmp_path / "file" / "c", TMPDIR=str(tmp_path)).communicate()[0] == "native\n"  # in the temporary folder
-    said = started(tmp_path / "other", CXX="false").communicate()[0]
-    assert "could not compile Minimal()" in said
+    assert isinstance(made(tmp_path / "file" / "c"), int)  # in the temporary folder
