@@ -1,9 +1,13 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from unspool.cli.app import main
 
 torch.set_num_threads(1)  # small work: threads would only wait for each other
 
@@ -13,6 +17,26 @@ DATA = Path(os.environ.get("UNSPOOL_DATA", Path(__file__).parents[2] / "shared" 
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command line, in this process: with arguments, perhaps in a folder, to what it gave."""
+
+    def run(*arguments, cwd=None):
+        capsys.readouterr()
+        with monkeypatch.context() as here:
+            here.setattr(sys, "argv", ["unspool", *map(str, arguments)])
+            if cwd:
+                here.chdir(cwd)
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import dataclasses
 import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -122,11 +121,7 @@ def model(tmp_path_factory):
     return unspool.train("text", folder / "lines.txt", folder / "model", epochs=4, hidden=32, progress="silent")
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "unspool", *map(str, arguments)], capture_output=True, text=True, check=False)
-
-
-def test_the_command_line(model, tmp_path):
+def test_the_command_line(model, tmp_path, run):
     done = run("inspect", model.folder.path, "the cat (red) saw </script> #red")
     assert done.returncode == 0, done.stderr
     assert "halves in" in done.stdout
@@ -164,7 +159,7 @@ def test_the_command_line(model, tmp_path):
         assert message in done.stderr
 
 
-def test_the_page_opens_in_a_browser(model, tmp_path):
+def test_the_page_opens_in_a_browser(model, tmp_path, run):
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         pytest.skip("there is no Chromium")

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import gffutils
 import numpy as np
@@ -181,13 +179,7 @@ def test_windows_know_their_frames(tmp_path):
     assert torch.equal(again[0].bases, batches[1].bases)
 
 
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "unspool", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
-    )
-
-
-def test_the_command_line(model, desk, tmp_path):
+def test_the_command_line(model, desk, tmp_path, run):
     fasta = desk / "test" / "test.fa"
     done = run(
         "predict",
@@ -236,7 +228,7 @@ def test_a_model_without_weights_of_habits_finds_genes(model, desk, known):
     assert len(found.genes) > 20
 
 
-def test_what_cannot_be_read_is_said_and_the_other_contigs_follow(model, desk, tmp_path):
+def test_what_cannot_be_read_is_said_and_the_other_contigs_follow(model, desk, tmp_path, run):
     good = (desk / "test" / "test.fa").read_text()
     (tmp_path / "a.fa").write_text(">rna\nACGU\n" + good + ">empty\n")
     (tmp_path / "a.gff3").write_text("nonsense\n")  # an annotation is not looked at

@@ -1,8 +1,6 @@
 import csv
 import itertools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -330,13 +328,7 @@ def test_a_swapped_file_is_refused(model, tmp_path):
         unspool.load(tmp_path / "copy")
 
 
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "unspool", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
-    )
-
-
-def test_the_command_line(model, strings, tmp_path):
+def test_the_command_line(model, strings, tmp_path, run):
     done = run("predict", model.folder.path, strings / "0.wav", "-o", "a.srt", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.srt").exists()

@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -172,11 +171,8 @@ def test_a_summary_of_few_pictures_shows_one_a_shot(tmp_path):
     assert len(list(Video(tmp_path / "s.mp4").frames())) == shown > 0
 
 
-def test_the_command_line(model, film, desk, tmp_path):
-    def run(*arguments):
-        command = [sys.executable, "-m", "unspool", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-
+def test_the_command_line(model, film, desk, tmp_path, run):
+    run = partial(run, cwd=tmp_path)
     done = run("summarize", film, "-o", "short.mp4", "--share", "0.5")
     assert done.returncode == 0, done.stderr
     assert "shots," in done.stdout
