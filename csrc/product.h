@@ -51,9 +51,9 @@ static inline void product_block(V (&sum)[R][P][NV], const float* a, int64_t a_r
   }
 }
 
-template <int R, int P, bool NEAR>
+template <int R, int P, bool CLOSE>
 static void product_tile(const Operands& o, int64_t row, int64_t panel, const float* bias) {
-  const int64_t a_row = NEAR ? W : o.a_row, c_row = NEAR ? W : o.c_row;
+  const int64_t a_row = CLOSE ? W : o.a_row, c_row = CLOSE ? W : o.c_row;
   const float* a = o.a + row * a_row;
   float* c = o.c + panel * o.c_panel + row * c_row;
   const float* weights = o.panels + panel * o.panel_stride;
@@ -81,40 +81,6 @@ static void product_tile(const Operands& o, int64_t row, int64_t panel, const fl
   }
 }
 
-template <int P, bool NEAR>
-static void product_rows(const Operands& o, int64_t rows, int64_t panel, const float* bias) {
-  constexpr int most = most_rows(P) ? most_rows(P) : 1;
-  int64_t tiles = (rows + most - 1) / most;
-  for (int64_t row = 0; tiles; tiles--) {  // tiles of nearly equal heights, for a low one wastes the multipliers
-    const int64_t height = (rows - row + tiles - 1) / tiles;
-    switch (height) {
-#define HEIGHT(R) \
-  case R: \
-    if constexpr (R <= most) product_tile<R, P, NEAR>(o, row, panel, bias); \
-    break;
-      HEIGHT(1) HEIGHT(2) HEIGHT(3) HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
-#undef HEIGHT
-    }
-    row += height;
-  }
-}
-
-// `bias` (panels, 16) is where the sums start; without one they are added to c.
-template <bool NEAR>
-static void product_near(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
-  if (rows <= 0) return;
-  int wide = WIDE;
-  while (wide < MOST_PANELS && most_rows(wide + 1) >= rows) wide++;
-  for (int64_t panel = 0; panel < panels;) {
-    const int64_t left = panels - panel, now = left < wide ? left : wide;
-    if (now == 4) product_rows<4, NEAR>(o, rows, panel, bias);
-    else if (now == 3) product_rows<3, NEAR>(o, rows, panel, bias);
-    else if (now == 2) product_rows<2, NEAR>(o, rows, panel, bias);
-    else product_rows<1, NEAR>(o, rows, panel, bias);
-    panel += now;
-  }
-}
-
 #if LANES == 16 && defined(__x86_64__)
 #define HALF __attribute__((target("avx512f,avx512bw,avx512bf16")))
 
@@ -138,6 +104,22 @@ HALF static void halved(float* panel, int64_t k) {
   }
 }
 
+// sum += a pair of k of R rows, `row` pairs apart, times that of P panels.
+template <int R, int P>
+HALF static inline void add_pairs(__m512 (&sum)[R][P], const void* a, int64_t row, const float* w, int64_t panel) {
+  __m512bh both[P];
+#pragma GCC unroll 16
+  for (int p = 0; p < P; p++) both[p] = (__m512bh)_mm512_load_si512(w + p * panel);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+    int32_t pair;
+    __builtin_memcpy(&pair, static_cast<const int32_t*>(a) + r * row, 4);
+    const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) sum[r][p] = _mm512_dpbf16_ps(sum[r][p], both[p], x);
+  }
+}
+
 template <int R, int P>
 HALF static inline void half_tile(const Operands& o, int64_t row, int64_t panel, const float* bias) {
   const uint16_t* a = o.half + row * o.a_row;
@@ -155,19 +137,9 @@ HALF static inline void half_tile(const Operands& o, int64_t row, int64_t panel,
       const uint16_t* block = a + o.offsets[q];
 #pragma GCC unroll 2
       for (int k = 0; k < W / 2; k++) {
-        __m512bh w[P];
-#pragma GCC unroll 16
-        for (int p = 0; p < P; p++) w[p] = (__m512bh)_mm512_load_si512(weights + p * o.panel_stride + k * W);
         if (R > FEW)
           for (int p = 0; p < P; p++) __builtin_prefetch(weights + p * o.panel_stride + (k + AHEAD) * W);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; r++) {
-          int32_t pair;
-          __builtin_memcpy(&pair, block + r * o.a_row + 2 * k, 4);
-          const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-#pragma GCC unroll 16
-          for (int p = 0; p < P; p++) sum[r][p] = _mm512_dpbf16_ps(sum[r][p], w[p], x);
-        }
+        add_pairs(sum, block + 2 * k, o.a_row / 2, weights + k * W, o.panel_stride);
       }
     }
 #pragma GCC unroll 16
@@ -180,16 +152,26 @@ HALF static inline void half_tile(const Operands& o, int64_t row, int64_t panel,
   }
 }
 
-template <int P>
-HALF static void half_rows(const Operands& o, int64_t rows, int64_t panel, const float* bias) {
+#else
+static void to_halves(const float*, uint16_t*, int64_t) {}
+static void halved(float*, int64_t) {}
+template <int R, int P>
+static void half_tile(const Operands&, int64_t, int64_t, const float*) {}
+#endif
+
+enum Kind { FAR, NEAR, HALVES };  // rows apart, or neighbours; or operands in bf16
+
+template <int P, Kind KIND>
+static void product_rows(const Operands& o, int64_t rows, int64_t panel, const float* bias) {
   constexpr int most = most_rows(P) ? most_rows(P) : 1;
   int64_t tiles = (rows + most - 1) / most;
-  for (int64_t row = 0; tiles; tiles--) {
+  for (int64_t row = 0; tiles; tiles--) {  // tiles of nearly equal heights, for a low one wastes the multipliers
     const int64_t height = (rows - row + tiles - 1) / tiles;
     switch (height) {
 #define HEIGHT(R) \
   case R: \
-    if constexpr (R <= most) half_tile<R, P>(o, row, panel, bias); \
+    if constexpr (R <= most && KIND == HALVES) half_tile<R, P>(o, row, panel, bias); \
+    else if constexpr (R <= most) product_tile<R, P, KIND == NEAR>(o, row, panel, bias); \
     break;
       HEIGHT(1) HEIGHT(2) HEIGHT(3) HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
 #undef HEIGHT
@@ -198,29 +180,26 @@ HALF static void half_rows(const Operands& o, int64_t rows, int64_t panel, const
   }
 }
 
-static void half_product(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
+// `bias` (panels, 16) is where the sums start; without one they are added to c.
+template <Kind KIND>
+static void product_panels(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
   if (rows <= 0) return;
   int wide = WIDE;
   while (wide < MOST_PANELS && most_rows(wide + 1) >= rows) wide++;
   for (int64_t panel = 0; panel < panels;) {
     const int64_t left = panels - panel, now = left < wide ? left : wide;
-    if (now == 4) half_rows<4>(o, rows, panel, bias);
-    else if (now == 3) half_rows<3>(o, rows, panel, bias);
-    else if (now == 2) half_rows<2>(o, rows, panel, bias);
-    else half_rows<1>(o, rows, panel, bias);
+    if (now == 4) product_rows<4, KIND>(o, rows, panel, bias);
+    else if (now == 3) product_rows<3, KIND>(o, rows, panel, bias);
+    else if (now == 2) product_rows<2, KIND>(o, rows, panel, bias);
+    else product_rows<1, KIND>(o, rows, panel, bias);
     panel += now;
   }
 }
-#else
-static void to_halves(const float*, uint16_t*, int64_t) {}
-static void halved(float*, int64_t) {}
-static void half_product(const Operands&, int64_t, int64_t, const float*) {}
-#endif
 
 static void product(const Operands& o, int64_t rows, int64_t panels, const float* bias) {
-  if (o.half) return half_product(o, rows, panels, bias);
-  if (o.a_row == W && o.c_row == W) product_near<true>(o, rows, panels, bias);
-  else product_near<false>(o, rows, panels, bias);
+  if (o.half) product_panels<HALVES>(o, rows, panels, bias);
+  else if (o.a_row == W && o.c_row == W) product_panels<NEAR>(o, rows, panels, bias);
+  else product_panels<FAR>(o, rows, panels, bias);
 }
 
 // Rows that are summed over: `count` of them at one step, from `row` on.
@@ -332,19 +311,7 @@ HALF static inline void paired_tile(const float* a, const float* b, int64_t b_pa
   for (int p = 0; p < P; p++)
     for (int r = 0; r < R; r++) __builtin_prefetch(c + p * c_panel + r * W, 1);
 #pragma GCC unroll 4
-  for (int64_t k = 0; k < pairs; k++) {
-    __m512bh w[P];
-#pragma GCC unroll 16
-    for (int p = 0; p < P; p++) w[p] = (__m512bh)_mm512_load_si512(b + p * b_panel + k * W);
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++) {
-      int32_t pair;
-      __builtin_memcpy(&pair, a + k * W + r, 4);
-      const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-#pragma GCC unroll 16
-      for (int p = 0; p < P; p++) sum[r][p] = _mm512_dpbf16_ps(sum[r][p], w[p], x);
-    }
-  }
+  for (int64_t k = 0; k < pairs; k++) add_pairs(sum, a + k * W, 1, b + k * W, b_panel);
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 16

@@ -301,29 +301,40 @@ unspool.LSTM(2, 3).stream().step(torch.zeros(1, 2))
     assert elsewhere(code) == ["torch", "None"]
 
 
-@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
-@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
-@pytest.mark.parametrize("size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64), (32, 32, 5, 7)], ids=str)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_gates_computed_again_give_the_same_gradients(cell, size, lengths, threads, request):
-    """Over several chunks, with rows and with units divided among threads, and a second time."""
-    if threads == 2:
-        request.getfixturevalue("two_threads")
+def both(cell, size, lengths, **special):
+    """y and all gradients of two layers over a batch, without and with what is special of the second, each taken twice."""
     B, T, D, H = size
     torch.manual_seed(0)
     x = torch.randn(B, T, D, requires_grad=True)
     long = torch.randint(0, T + 1, (B,)) if lengths else None
-    found = []
-    for recompute in (False, True):
-        layer = Recurrent(cell, D, H, layers=2, bidirectional=True, recompute=recompute, engine="native")
-        layer.load_state_dict(found[0][0] if found else layer.state_dict())
+    usual = Recurrent(cell, D, H, layers=2, bidirectional=True, engine="native")
+    other = Recurrent(cell, D, H, layers=2, bidirectional=True, engine="native", **special)
+    other.load_state_dict(usual.state_dict())
+    for layer in (usual, other):
         y, state = layer(x, long)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x, long)[0], y, rtol=1e-3, atol=1e-3)
         loss = (y * torch.sin(torch.arange(T))[:, None]).mean(1).sum() + state[0].sum()
-        parameters = [p for p in layer.parameters() if p.numel()]
-        torch.autograd.grad(loss, [x, *parameters], retain_graph=True)
-        found.append((layer.state_dict(), [y, *torch.autograd.grad(loss, [x, *parameters])]))
-    for usual, again in zip(found[0][1], found[1][1], strict=True):
-        torch.testing.assert_close(again, usual, rtol=1e-4, atol=2e-5 * float(usual.detach().abs().max() + 1))
+        wanted = [x, *(p for p in layer.parameters() if p.numel())]
+        once = torch.autograd.grad(loss, wanted, retain_graph=True)
+        torch.testing.assert_close(torch.autograd.grad(loss, wanted), once)
+        yield [y.detach(), *once]
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    if request.param == 2:
+        request.getfixturevalue("two_threads")
+    return request.param
+
+
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+@pytest.mark.parametrize("size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64), (32, 32, 5, 7)], ids=str)
+def test_gates_computed_again_give_the_same_gradients(cell, size, lengths, threads):
+    """Over several chunks, with rows and with units divided among threads."""
+    for usual, again in zip(*both(cell, size, lengths, recompute=True), strict=True):
+        torch.testing.assert_close(again, usual, rtol=1e-4, atol=2e-5 * float(usual.abs().max() + 1))
 
 
 def test_computing_again_holds_less():
@@ -341,33 +352,15 @@ def has_bf16():
 @pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), MinGRU()], ids=repr)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
 @pytest.mark.parametrize("size", [(1, 150, 3, 20), (5, 33, 20, 7), (300, 9, 3, 17), (24, 30, 100, 70)], ids=str)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_products_in_bf16(cell, size, lengths, threads, request):
-    """Nearly the same values and gradients, with rows and with units divided among threads, and again a second time."""
+def test_products_in_bf16(cell, size, lengths, threads):
+    """Nearly the same values and gradients, with rows and with units divided among threads."""
     if not has_bf16():
         pytest.skip("this processor has no AVX512-BF16")
-    if threads == 2:
-        request.getfixturevalue("two_threads")
-    B, T, D, H = size
-    torch.manual_seed(0)
-    x = torch.randn(B, T, D, requires_grad=True)
-    long = torch.randint(0, T + 1, (B,)) if lengths else None
-    found = []
-    for products in ("f32", "bf16"):
-        layer = Recurrent(cell, D, H, layers=2, bidirectional=True, products=products, engine="native")
-        layer.load_state_dict(found[0][0] if found else layer.state_dict())
-        y, state = layer(x, long)
-        with torch.no_grad():
-            torch.testing.assert_close(layer(x, long)[0], y, rtol=1e-3, atol=1e-3)
-        loss = (y * torch.sin(torch.arange(T))[:, None]).mean(1).sum() + state[0].sum()
-        wanted = [x, *(p for p in layer.parameters() if p.numel())]
-        first = torch.autograd.grad(loss, wanted, retain_graph=True)
-        torch.testing.assert_close(torch.autograd.grad(loss, wanted), first)
-        found.append((layer.state_dict(), [y, *first]))
-    assert not found[0][1][0].equal(found[1][1][0])
-    for exact, rounded in zip(found[0][1], found[1][1], strict=True):
-        assert (rounded - exact).abs().max() <= 0.04 * exact.abs().max()
-        assert (rounded - exact).norm() <= 0.02 * exact.norm()
+    exact, rounded = both(cell, size, lengths, products="bf16")
+    assert not exact[0].equal(rounded[0])
+    for e, r in zip(exact, rounded, strict=True):
+        assert (r - e).abs().max() <= 0.04 * e.abs().max()
+        assert (r - e).norm() <= 0.02 * e.norm()
 
 
 def test_products_in_bf16_are_refused_by_name():

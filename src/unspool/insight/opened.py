@@ -55,7 +55,7 @@ class Opened:
     said: str
     scored: Sequence[str] = ()
     text: bool = False
-    notes: Sequence[Note] = ()
+    notes: Callable[[], Sequence[Note]] | None = None
     attention: Attention | None = None
     at: int | None = None
     classes: dict[str, str] = field(default_factory=dict)
@@ -67,7 +67,6 @@ class Opened:
         with torch.no_grad():
             return self.losses(*self.stack(self.x)).tolist()
 
-    @property
     def difference(self) -> float:
         """By how much the whole input raises the log-probability of the answer, from an input of zeros on."""
         with torch.no_grad():

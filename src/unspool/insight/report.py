@@ -134,8 +134,8 @@ def _loss(opened: Opened, without: Follower | None) -> float:
 
 def _attribution(opened: Opened) -> dict[str, Any]:
     ways = opened.attribution()
-    missing = opened.difference - sum(ways["integrated gradients"])
-    facts = {"difference": round(opened.difference, 4), "missing": round(missing, 4)}
+    whole = opened.difference()
+    facts = {"difference": round(whole, 4), "missing": round(whole - sum(ways["integrated gradients"]), 4)}
     return {way: _short(values) for way, values in ways.items()} | facts
 
 
@@ -150,7 +150,7 @@ def _surprise(opened: Opened) -> dict[str, Any] | None:
     if not opened.scored:
         return None
     found = {"symbols": list(opened.scored), "nats": [round(v, 4) for v in opened.surprise()]}
-    return found | ({"notes": [[round(v, 4) for v in note] for note in opened.notes]} if opened.notes else {})
+    return found | ({"notes": [[round(v, 4) for v in note] for note in opened.notes()]} if opened.notes else {})
 
 
 _MAKERS: dict[str, Callable[[Opened], Any]] = {

@@ -159,14 +159,15 @@ class MusicModel(Trained):
         else:
             symbols = [" ".join(str(LOWEST + k) for k in np.flatnonzero(row)) or "-" for row in values.numpy()]
         opened = predicted(self.model, values.to(next(self.model.parameters()).device), symbols)
-        nats: Any = opened.surprise()
-        if values.ndim > 1:  # each key has its own
-            with torch.no_grad():
+
+        @torch.no_grad()
+        def notes() -> list[Note]:
+            nats: Any = opened.surprise()
+            if values.ndim > 1:  # each key has its own
                 nats = self.model.head.nlls(self.model.stack(opened.x)[0][0], values.to(opened.x.device)).tolist()  # type: ignore[operator]
-        notes = [
-            Note(start, duration, pitch, nats[t] if values.ndim == 1 else nats[t][pitch - LOWEST])
-            for t, start, duration, pitch in self.codec.placed(values.numpy())
-        ]
+            placed = self.codec.placed(values.numpy())
+            return [Note(start, long, p, nats[t] if values.ndim == 1 else nats[t][p - LOWEST]) for t, start, long, p in placed]
+
         return replace(opened, notes=notes)
 
     def score(self, paths: Sequence[str | Path]) -> list[dict[str, float]]:
