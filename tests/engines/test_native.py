@@ -330,7 +330,9 @@ def threads(request):
 
 @pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
-@pytest.mark.parametrize("size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64), (32, 32, 5, 7)], ids=str)
+@pytest.mark.parametrize(
+    "size", [(1, 1500, 3, 20), (5, 433, 20, 7), (300, 9, 3, 17), (24, 100, 33, 64), (32, 30, 5, 7), (40, 120, 70, 90)], ids=str
+)
 def test_gates_computed_again_give_the_same_gradients(cell, size, lengths, threads):
     """Over several chunks, with rows and with units divided among threads."""
     for usual, again in zip(*both(cell, size, lengths, recompute=True), strict=True):

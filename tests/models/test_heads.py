@@ -83,3 +83,16 @@ def test_ordinal_probabilities():
     head.expect(shares)
     assert torch.allclose(head.log_probs(torch.zeros(1, 4, dtype=torch.float64)).exp()[0], shares, atol=1e-6)
     assert (head.borders.diff() > 0).all()
+
+
+@pytest.mark.parametrize("head", heads(), ids=["bernoulli", "nade"])
+def test_a_key_is_judged_by_itself_or_by_those_above_it(head):
+    h, y = torch.randn(1, 3), torch.tensor([[1, 0, 1, 1, 0]])
+    before = head.nlls(h, y)
+    torch.testing.assert_close(before.sum(-1), head.nll(h, y))
+    for key in range(KEYS):
+        other = y.clone()
+        other[0, key] = 1 - y[0, key]
+        changed = (head.nlls(h, other) - before)[0].abs() > 1e-6
+        assert changed[key]
+        assert not changed[key + 1 :].any()
