@@ -23,7 +23,7 @@ from unspool.errors import CellError, EngineError
 
 __all__ = ["cache", "compiler", "place_of"]
 
-FLAGS = {
+FLAGS = {  # as CMakeLists.txt has them for the built-in cells
     "avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
     "avx2": ["-mavx2", "-mfma"],
     "generic": [],
