@@ -20,7 +20,7 @@ struct Plan {
   const CellOps* cell;
   int64_t B, T, D, H;
   int64_t Db, Hb;               // blocks of 16 inputs and units
-  int64_t slots, by_x, by_h;    // of the cell
+  int64_t slots, nested, by_x, by_h;  // of the cell
   int threads;
   bool by_units;                // the units are divided among the threads, with a barrier at each step; else the rows
   int ranges;                   // of rows; as many as threads when rows are divided, else 1
@@ -34,16 +34,19 @@ struct Plan {
   const int32_t* count;         // (T, ranges) rows still running, or null when all are
   // Regions of `saved`, `weights` and `work`.
   float *x, *z, *z_kept, *s[UNSPOOL_MAX_STATES];
-  float *W, *U, *b, *p;   // packed; b by slot
-  uint16_t *x_half, *s_half, *dz_half;  // what products read, rounded to bf16: of all steps, of two, of two or all
+  float *W, *U, *V, *b, *p;  // packed; V is the U of nested slots; b by slot
+  float* v;                  // what they are multiplied with: of one step, backward of `again`
+  int64_t v_ring;
+  float* held;               // of one step, what the gradient that comes through them needs
+  uint16_t *x_half, *s_half, *v_half, *dz_half;  // what products read, rounded to bf16: of all steps, of two, of one, of two or all
   int64_t dz_ring;
   float* pairs;                         // for each thread, of the rows that a weight gradient sums over
-  float *Wt, *Ut, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *db, *dp;
-  int64_t *offset_x, *offset_h, *offset_dx, *offset_dh;
+  float *Wt, *Ut, *Vt, *carry[UNSPOOL_MAX_STATES], *scratch, *dW, *dU, *dV, *db, *dp;
+  int64_t *offset_x, *offset_h, *offset_dx, *offset_dh, *offset_dv;
   int64_t scratch_size;
   Barrier* barrier;
-  Small* small;  // of a stream whose weights are of 16 or 8 bits; then W and U are not there
-  void (*small_products)(const Plan& plan, float* z, int64_t u);
+  Small* small;  // of a stream whose weights are of 16 or 8 bits; then W, U and V are not there
+  void (*small_products)(const Plan& plan, float* z, int64_t u, bool inner);
 };
 
 // Weights of 16 or 8 bits, by block of units and slot; see small.cpp.
@@ -61,23 +64,29 @@ struct SmallRows {
 
 struct Small {
   int bits;
-  SmallWeights x, h;
-  SmallRows x_rows, h_rows;
+  SmallWeights x, h, v;
+  SmallRows x_rows, h_rows, v_rows;
 };
 
 struct SmallKernels {
   void (*pack)(int bits, const float* M, int64_t K, int64_t have, int64_t groups, int64_t count, void* panel, float* scale, int32_t* offset);
   float (*convert)(int bits, const float* blocks, int64_t B, int64_t Kb, void* to);
-  void (*products)(const Plan& plan, float* z, int64_t u);
+  void (*products)(const Plan& plan, float* z, int64_t u, bool inner);
 };
 
 // A cell's constants and its elementwise loops for one instruction set.
 struct CellOps {
   unspool_cell cell;
+  int held;
   const int *gate_of, *product_of, *bias_of;  // by slot: its place among W, U and b_h, or -1
   void (*forward)(int64_t rows, float* z, int64_t z_slot, const float* const* s, float* const* n, const float* p, int64_t p_next, bool keep);
   void (*backward)(int64_t rows, float* z, int64_t z_slot, const float* const* s, const float* const* n, const float* p, int64_t p_next,
-                   const float* dy, const float* dh, float* const* carry, float* db, float* dp, int64_t dp_next);
+                   const float* dy, const float* dh, float* const* carry, float* db, float* dp, int64_t dp_next, float* v, float* held,
+                   int64_t held_next);
+  // Of a cell with nested slots.
+  void (*inner)(int64_t rows, const float* z, int64_t z_slot, const float* const* s, const float* p, int64_t p_next, float* v);
+  void (*inner_backward)(int64_t rows, float* z, int64_t z_slot, const float* const* s, const float* const* n, const float* p, int64_t p_next,
+                         const float* dv, float* const* carry, float* db, float* dp, int64_t dp_next, const float* held, int64_t held_next);
 };
 
 // A product with the weights of an output, x (rows, E) times (V, E), of which only the largest are wanted.
@@ -105,7 +114,7 @@ struct Kernels {
   void (*forward)(const Plan& plan, int thread);
   void (*backward)(const Plan& plan, int thread);
   void (*pack_weights)(const Plan& plan, int thread);
-  void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads);
+  void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads, bool inner);
   void (*head_blocks)(const Head& head, int64_t from, int64_t to, const HeadWork& work);
   double (*cross_entropy)(float* logits, const int64_t* targets, int64_t rows, int64_t V, float smoothing);
   double (*total_of)(float top, const float* most, const float* sum);

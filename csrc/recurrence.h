@@ -108,6 +108,7 @@ static void pack_weights(const Plan& plan, int thread) {
         if (q.bf16) halved(to_, blocks * W);
       };
       if (slot < plan.by_x) panel(plan.W + (u * plan.by_x + slot) * plan.Db * W * W, q.W + gate * plan.H * plan.D, plan.D, plan.Db);
+      if (slot < plan.nested) panel(plan.V + (u * plan.nested + slot) * plan.Hb * W * W, q.U + cell.product_of[slot] * plan.H * plan.H, plan.H, plan.Hb);
       if (slot >= plan.by_h) {
         const int64_t at = u * (plan.slots - plan.by_h) + slot - plan.by_h;
         panel(plan.U + at * plan.Hb * W * W, q.U + cell.product_of[slot] * plan.H * plan.H, plan.H, plan.Hb);
@@ -142,6 +143,8 @@ static inline float* s_at(const Plan& plan, int k, int64_t t, int64_t u) {
   return plan.s[k] + ((t % plan.s_ring) * plan.Hb + u) * plan.B * W;
 }
 
+static inline float* v_at(const Plan& plan, int64_t t, int64_t u) { return plan.v + ((t % plan.v_ring) * plan.Hb + u) * plan.B * W; }
+
 // W x<t> + b of steps [t0, t1), for units [u0, u1); slots without an input take their bias.
 static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, int64_t u0, int64_t u1) {
   const int64_t place = plan.range[range], block = plan.B * W;
@@ -166,14 +169,21 @@ static void input_product(const Plan& plan, int range, int64_t t0, int64_t t1, i
   }
 }
 
+// Operands of a product with what all units hold at a step.
+static Operands of_units(const Plan& plan) {
+  Operands o{};
+  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.whole = plan.H / W, o.tail = plan.H % W;
+  o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = plan.B * W;
+  return o;
+}
+
 // Adds U s<t-1> to what a block of units holds of the input.
 static void state_product(const Plan& plan, int range, int64_t t, int64_t u) {
   const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W, by_h = plan.by_h, nh = plan.slots - by_h;
   const int64_t summed = plan.by_x - by_h;  // slots that already hold the input's part
-  Operands o{};
+  Operands o = of_units(plan);
   o.a = s_at(plan, plan.cell->cell.fed_back, t, 0) + place * W;
   if (plan.s_half) o.half = plan.s_half + (t % 2) * plan.Hb * block + place * W;
-  o.offsets = plan.offset_h, o.blocks = plan.Hb, o.whole = plan.H / W, o.tail = plan.H % W, o.a_row = o.c_row = W, o.panel_stride = plan.Hb * W * W, o.c_panel = block;
   o.panels = plan.U + u * nh * plan.Hb * W * W;
   o.c = z_at(plan, t, u) + place * W + by_h * block;
   product(o, rows, summed, nullptr);
@@ -182,17 +192,57 @@ static void state_product(const Plan& plan, int range, int64_t t, int64_t u) {
   product(o, rows, nh - summed, plan.b + (u * plan.slots + by_h + summed) * W);
 }
 
+// What a block of units' elementwise part reads and writes at a step.
+struct Step {
+  float* z;
+  const float* s[UNSPOOL_MAX_STATES];
+  float *n[UNSPOOL_MAX_STATES], *carry[UNSPOOL_MAX_STATES];
+};
+
+static Step step_at(const Plan& plan, int range, int64_t t, int64_t u) {
+  const int64_t place = plan.range[range] * W;
+  Step step;
+  step.z = z_at(plan, t, u) + place;
+  for (int k = 0; k < plan.cell->cell.states; k++) {
+    step.s[k] = s_at(plan, k, t, u) + place, step.n[k] = s_at(plan, k, t + 1, u) + place;
+    step.carry[k] = plan.carry[k] ? plan.carry[k] + u * plan.B * W + place : nullptr;
+  }
+  return step;
+}
+
+// The first products of a step, and what its second one is taken of.
+static void inner_step(const Plan& plan, int range, int64_t t, int64_t u0, int64_t u1) {
+  const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W;
+  if (!rows) return;
+  for (int64_t u = u0; u < u1; u++) {
+    const Step step = step_at(plan, range, t, u);
+    float* v = v_at(plan, t, u) + place * W;
+    if (plan.small) plan.small_products(plan, step.z, u, false);
+    else state_product(plan, range, t, u);
+    plan.cell->inner(rows, step.z, block, step.s, plan.p + u * W, plan.Hb * W, v);
+    clear_tail(plan, u, v, rows);
+    if (plan.v_half) to_halves(v, plan.v_half + u * block + place * W, rows);
+  }
+}
+
+// Adds U v to the nested slots.
+static void inner_product(const Plan& plan, int range, int64_t t, int64_t u) {
+  const int64_t place = plan.range[range] * W;
+  Operands o = of_units(plan);
+  o.a = v_at(plan, t, 0) + place, o.c = z_at(plan, t, u) + place, o.panels = plan.V + u * plan.nested * o.panel_stride;
+  if (plan.v_half) o.half = plan.v_half + place;
+  product(o, running(plan, t, range), plan.nested, nullptr);
+}
+
 static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int64_t u1) {
   const unspool_problem& q = *plan.problem;
   const unspool_cell& cell = plan.cell->cell;
   const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W;
   if (!rows) return;
   for (int64_t u = u0; u < u1; u++) {
-    float* z = z_at(plan, t, u) + place * W;
-    const float *s[UNSPOOL_MAX_STATES];
-    float* n[UNSPOOL_MAX_STATES];
-    for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = s_at(plan, k, t + 1, u) + place * W;
-    if (plan.small) plan.small_products(plan, z, u);
+    const Step step = step_at(plan, range, t, u);
+    if (plan.small) plan.small_products(plan, step.z, u, plan.nested > 0);
+    else if (plan.nested) inner_product(plan, range, t, u);
     else state_product(plan, range, t, u);
     for (int g = 0; g < cell.gates; g++)
       if (q.gates[g])
@@ -200,25 +250,28 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
           alignas(64) float whole[W] = {};
           for (int slot = 0; slot < plan.slots; slot++)
             if (plan.cell->gate_of[slot] == g)
-              for (int i = 0; i < W; i++) whole[i] += z[slot * block + r * W + i];
+              for (int i = 0; i < W; i++) whole[i] += step.z[slot * block + r * W + i];
           rows_out(plan, q.gates[g], whole, place + r, 1, t, u);
         }
-    plan.cell->forward(rows, z, block, s, n, plan.p + u * W, plan.Hb * W, t >= plan.kept_from);
+    plan.cell->forward(rows, step.z, block, step.s, step.n, plan.p + u * W, plan.Hb * W, t >= plan.kept_from);
     for (int k = 0; k < cell.states; k++) {
-      clear_tail(plan, u, n[k], rows);
-      if (plan.s_half && k == cell.fed_back) to_halves(n[k], plan.s_half + ((t + 1) % 2 * plan.Hb + u) * block + place * W, rows);
-      if (q.states[k]) rows_out(plan, q.states[k], n[k], place, rows, t, u);
+      clear_tail(plan, u, step.n[k], rows);
+      if (plan.s_half && k == cell.fed_back) to_halves(step.n[k], plan.s_half + ((t + 1) % 2 * plan.Hb + u) * block + place * W, rows);
+      if (q.states[k]) rows_out(plan, q.states[k], step.n[k], place, rows, t, u);
     }
-    if (q.y) rows_out(plan, q.y, n[0], place, rows, t, u);
+    if (q.y) rows_out(plan, q.y, step.n[0], place, rows, t, u);
   }
 }
 
-// One step at t (0 or 1, in turn) for a stream: a thread's share of the units.
-static void stream_step(const Plan& plan, int64_t t, int thread, int threads) {
+static bool is_joined(const Plan& plan) { return plan.slots > plan.by_h || plan.nested; }  // a step reads all units of the one before
+
+// One step at t (0 or 1, in turn) for a stream: a thread's share of the units, up to where a second product begins, or the rest.
+static void stream_step(const Plan& plan, int64_t t, int thread, int threads, bool inner) {
   int64_t u0, u1;
   share(plan.Hb, thread, threads, u0, u1);
-  if (!plan.small) input_product(plan, 0, t, t + 1, u0, u1);
-  forward_step(plan, 0, t, u0, u1);
+  if (!plan.small && (inner || !plan.nested)) input_product(plan, 0, t, t + 1, u0, u1);
+  if (inner) inner_step(plan, 0, t, u0, u1);
+  else forward_step(plan, 0, t, u0, u1);
 }
 
 // Packs the input of steps [t0, t1) where it is not held.
@@ -235,21 +288,26 @@ static void input_chunk(const Plan& plan, int thread, int range, int64_t t0, int
 // The gates of steps [t0, t1) once more, from the states: one product over all of them.
 static void gates_again(const Plan& plan, int thread, int range, int64_t t0, int64_t t1, int64_t u0, int64_t u1) {
   const unspool_cell& cell = plan.cell->cell;
-  const int64_t place = plan.range[range], block = plan.B * W;
+  const int64_t block = plan.B * W;
   input_chunk(plan, thread, range, t0, t1);
   if (t0 >= plan.kept_from) return;
   for (int64_t c0 = t0; c0 < t1; c0 += plan.chunk) {
     const int64_t c1 = c0 + plan.chunk < t1 ? c0 + plan.chunk : t1;
     input_product(plan, range, c0, c1, u0, u1);
+    if (plan.nested) {
+      for (int64_t u = u0; u < u1; u++)
+        for (int64_t t = c0; t < c1; t++) inner_step(plan, range, t, u, u + 1);
+      if (plan.by_units) wait(plan);
+    }
     for (int64_t u = u0; u < u1; u++)
       for (int64_t t = c0; t < c1; t++) {
         const int64_t rows = running(plan, t, range);
         if (!rows) continue;
-        const float* s[UNSPOOL_MAX_STATES];
-        float* n[UNSPOOL_MAX_STATES];  // the new states are known
-        for (int k = 0; k < cell.states; k++) s[k] = s_at(plan, k, t, u) + place * W, n[k] = plan.scratch + thread * plan.scratch_size + k * block;
-        state_product(plan, range, t, u);
-        plan.cell->forward(rows, z_at(plan, t, u) + place * W, block, s, n, plan.p + u * W, plan.Hb * W, true);
+        Step step = step_at(plan, range, t, u);
+        for (int k = 0; k < cell.states; k++) step.n[k] = plan.scratch + thread * plan.scratch_size + k * block;  // the new states are known
+        if (plan.nested) inner_product(plan, range, t, u);
+        else state_product(plan, range, t, u);
+        plan.cell->forward(rows, step.z, block, step.s, step.n, plan.p + u * W, plan.Hb * W, true);
       }
   }
 }
@@ -272,13 +330,17 @@ static void forward(const Plan& plan, int thread) {
     }
   wait(plan);
   if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
-  const bool joined = plan.by_units && plan.slots > plan.by_h;  // a step reads all units of the one before
+  const bool joined = plan.by_units && is_joined(plan);
   for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
     for (int64_t t0 = 0; t0 < plan.T; t0 += plan.chunk) {
       const int64_t t1 = t0 + plan.chunk < plan.T ? t0 + plan.chunk : plan.T;
       input_chunk(plan, thread, range, t0, t1);
       input_product(plan, range, t0, t1, u0, u1);
       for (int64_t t = t0; t < t1; t++) {
+        if (plan.nested) {
+          inner_step(plan, range, t, u0, u1);
+          if (plan.by_units) wait(plan);
+        }
         forward_step(plan, range, t, u0, u1);
         if (joined) wait(plan);
       }
@@ -310,6 +372,10 @@ static void pack_transposed(const Plan& plan, int thread) {
       for (int64_t s = 0; s < nh; s++)
         panel(plan.Ut + ((k * plan.Hb + u) * nh + s) * W * W, q.U + plan.cell->product_of[plan.by_h + s] * plan.H * plan.H, plan.H, k, u);
     if (q.bf16) halved(plan.Ut + k * plan.Hb * nh * W * W, plan.Hb * nh * W);
+    for (int64_t u = 0; u < plan.Hb; u++)
+      for (int64_t s = 0; s < plan.nested; s++)
+        panel(plan.Vt + ((k * plan.Hb + u) * plan.nested + s) * W * W, q.U + plan.cell->product_of[s] * plan.H * plan.H, plan.H, k, u);
+    if (q.bf16) halved(plan.Vt + k * plan.Hb * plan.nested * W * W, plan.Hb * plan.nested * W);
   }
   if (!q.dx) return;
   share(plan.Db, thread, plan.threads, from, to);
@@ -321,15 +387,25 @@ static void pack_transposed(const Plan& plan, int thread) {
   }
 }
 
-// What reaches the fed-back state before step t from the gates of step t, for a few blocks of units: adds to c.
-static void back_product(const Plan& plan, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel) {
+// What the gates of step t pass to a few blocks of units: through U to the fed-back state before, or to v within. Adds to c.
+static void back_product(const Plan& plan, bool within, int range, int64_t t, int64_t u, int64_t blocks, float* c, int64_t c_panel) {
+  const int64_t first = within ? 0 : plan.by_h, slots = within ? plan.nested : plan.slots - plan.by_h;
+  const int64_t at = first * plan.B * W + plan.range[range] * W;
   Operands o{};
-  o.a = z_at(plan, t, 0) + plan.by_h * plan.B * W + plan.range[range] * W;
-  if (plan.dz_half) o.half = plan.dz_half + (t % plan.dz_ring * plan.Hb * plan.slots + plan.by_h) * plan.B * W + plan.range[range] * W;
-  const int64_t nh = plan.slots - plan.by_h;
-  o.offsets = plan.offset_dh, o.blocks = plan.Hb * nh, o.whole = plan.H / W * nh, o.tail = plan.H % W, o.a_row = o.c_row = W;
-  o.panel_stride = o.blocks * W * W, o.panels = plan.Ut + u * o.panel_stride, o.c = c, o.c_panel = c_panel;
+  o.a = z_at(plan, t, 0) + at;
+  if (plan.dz_half) o.half = plan.dz_half + t % plan.dz_ring * plan.Hb * plan.slots * plan.B * W + at;
+  o.offsets = within ? plan.offset_dv : plan.offset_dh, o.blocks = plan.Hb * slots, o.whole = plan.H / W * slots, o.tail = plan.H % W;
+  o.a_row = o.c_row = W, o.panel_stride = o.blocks * W * W, o.panels = (within ? plan.Vt : plan.Ut) + u * o.panel_stride, o.c = c, o.c_panel = c_panel;
   product(o, running(plan, t, range), blocks, nullptr);
+}
+
+// Lays the gradients of some slots of a block of units by for the products.
+static void gates_out(const Plan& plan, int64_t t, int64_t u, int64_t place, int64_t rows, int64_t slot, float* z) {
+  const int64_t block = plan.B * W;
+  for (; slot < plan.slots; slot++) {
+    clear_tail(plan, u, z + slot * block, rows);
+    if (plan.dz_half) to_halves(z + slot * block, plan.dz_half + ((t % plan.dz_ring * plan.Hb + u) * plan.slots + slot) * block + place * W, rows);
+  }
 }
 
 // `end` is where a run of steps ends: what reaches its last step from later ones is in `carry`.
@@ -352,25 +428,42 @@ static void backward_step(const Plan& plan, int thread, int range, int64_t t, in
       if (into != scratch)
         for (int64_t j = 0; j < panel; j++) into[i * panel + j] = 0;
     }
-    if (later) back_product(plan, range, t + 1, u, blocks, into, panel);
+    if (later) back_product(plan, false, range, t + 1, u, blocks, into, panel);
     for (int64_t i = 0; i < blocks; i++) {
-      const float *s[UNSPOOL_MAX_STATES], *n[UNSPOOL_MAX_STATES];
-      float* carry[UNSPOOL_MAX_STATES];
-      for (int k = 0; k < cell.states; k++) {
-        s[k] = s_at(plan, k, t, u + i) + place * W, n[k] = s_at(plan, k, t + 1, u + i) + place * W;
-        carry[k] = plan.carry[k] + ((u + i) * plan.B + place) * W;
-      }
-      float* z = z_at(plan, t, u + i) + place * W;
+      const Step step = step_at(plan, range, t, u + i);
       const int64_t sums = plan.by_units ? 0 : thread;
-      plan.cell->backward(rows, z, block, s, n, plan.p + (u + i) * W, plan.Hb * W, scratch + i * panel, into + i * panel, carry,
+      float* v = plan.nested ? v_at(plan, t, u + i) + place * W : nullptr;
+      plan.cell->backward(rows, step.z, block, step.s, step.n, plan.p + (u + i) * W, plan.Hb * W, scratch + i * panel, into + i * panel, step.carry,
                           plan.db + (sums * plan.Hb + u + i) * plan.slots * W,
-                          plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W);
-      for (int64_t slot = 0; slot < plan.slots; slot++) {
-        clear_tail(plan, u + i, z + slot * block, rows);
-        if (plan.dz_half)
-          to_halves(z + slot * block, plan.dz_half + ((t % plan.dz_ring * plan.Hb + u + i) * plan.slots + slot) * block + place * W, rows);
-      }
-      for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, carry[k], rows);
+                          plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W, v, plan.held + ((u + i) * plan.B + place) * W,
+                          plan.Hb * block);
+      if (v) clear_tail(plan, u + i, v, rows);
+      gates_out(plan, t, u + i, place, rows, 0, step.z);
+      for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, step.carry[k], rows);
+    }
+  }
+}
+
+// The rest of a step: what comes through its second product.
+static void inner_backward_step(const Plan& plan, int thread, int range, int64_t t, int64_t u0, int64_t u1) {
+  const unspool_cell& cell = plan.cell->cell;
+  const int64_t place = plan.range[range], rows = running(plan, t, range), block = plan.B * W;
+  if (!rows) return;
+  float* const dv = plan.scratch + thread * plan.scratch_size;
+  const int64_t group = rows <= 3 ? MOST_PANELS : WIDE, panel = rows * W;
+  for (int64_t u = u0; u < u1; u += group) {
+    const int64_t blocks = u1 - u < group ? u1 - u : group;
+    for (int64_t j = 0; j < blocks * panel; j++) dv[j] = 0;
+    back_product(plan, true, range, t, u, blocks, dv, panel);
+    for (int64_t i = 0; i < blocks; i++) {
+      const Step step = step_at(plan, range, t, u + i);
+      const int64_t sums = plan.by_units ? 0 : thread;
+      plan.cell->inner_backward(rows, step.z, block, step.s, step.n, plan.p + (u + i) * W, plan.Hb * W, dv + i * panel, step.carry,
+                                plan.db + (sums * plan.Hb + u + i) * plan.slots * W,
+                                plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W, plan.held + ((u + i) * plan.B + place) * W,
+                                plan.Hb * block);
+      gates_out(plan, t, u + i, place, rows, plan.nested, step.z);
+      for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, step.carry[k], rows);
     }
   }
 }
@@ -382,8 +475,8 @@ struct Gradient {
   float* to;
 };
 
-// The gradients of W and U, over all rows of steps [t0, t1), which kinds and z begin with; a run of rows serves both while it is near.
-static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds, int64_t t0, int64_t t1) {
+// The gradients of weights, over all rows of steps [t0, t1), which kinds and z begin with; a run of rows serves each while it is near.
+static void weight_gradients(const Plan& plan, int thread, const Gradient (&kinds)[3], int64_t t0, int64_t t1) {
   const int64_t block = plan.B * W, z_step = plan.Hb * plan.slots * block;
   const bool steps_are_rows = plan.B == 1 && !plan.count;
   Rows rows[LONGEST];
@@ -413,13 +506,12 @@ static void weight_gradients(const Plan& plan, int thread, const Gradient* kinds
       }
       more = t < t1;
     }
-    for (int kind = 0; kind < 2; kind++) {
-      const Gradient& k = kinds[kind];
+    for (const Gradient& k : kinds) {
       const Sums sums{z_at(plan, t0, 0), k.b, z_step, k.b_step, steps_are_rows ? z_step : W, steps_are_rows ? k.b_step : W};
       const int64_t slots = k.slot1 - k.slot0;
       int64_t from, end;
       share(plan.Hb * slots, thread, plan.threads, from, end);
-      for (int64_t g = 0; g < k.blocks; g += GROUP) {
+      for (int64_t g = from < end ? 0 : k.blocks; g < k.blocks; g += GROUP) {
         const int64_t g1 = g + GROUP < k.blocks ? g + GROUP : k.blocks;
         float *const a_pairs = plan.pairs + thread * (GROUP + 1) * LONGEST * W, *const b_pairs = a_pairs + LONGEST * W;
         if (plan.pairs)
@@ -516,21 +608,26 @@ static void backward(const Plan& plan, int thread) {
   }
   wait(plan);
   if (plan.by_units) share(plan.Hb, thread, plan.threads, u0, u1);
-  const bool joined = plan.by_units && plan.slots > plan.by_h;
+  const bool joined = plan.by_units && is_joined(plan);
   for (int64_t t1 = plan.T, t0; t1 > 0; t1 = t0) {
     t0 = (t1 - 1) / plan.again * plan.again;
     for (int range = plan.by_units ? 0 : thread; range < plan.ranges; range += plan.by_units ? 1 : plan.threads) {
       if (q.save == 2) gates_again(plan, thread, range, t0, t1, u0, u1);
       for (int64_t t = t1 - 1; t >= t0; t--) {
         backward_step(plan, thread, range, t, t1, u0, u1);
+        if (plan.nested) {
+          if (plan.by_units) wait(plan);
+          inner_backward_step(plan, thread, range, t, u0, u1);
+        }
         if (joined) wait(plan);
       }
       float* fed = plan.carry[cell.fed_back] + plan.range[range] * W;
-      back_product(plan, range, t0, u0, u1 - u0, fed + u0 * block, block);
+      back_product(plan, false, range, t0, u0, u1 - u0, fed + u0 * block, block);
     }
     wait(plan);
     const Gradient kinds[] = {{x_at(plan, t0), plan.Db * block, plan.Db, 0, plan.by_x, plan.dW},
-                              {s_at(plan, cell.fed_back, t0, 0), plan.Hb * block, plan.Hb, plan.by_h, plan.slots, plan.dU}};
+                              {s_at(plan, cell.fed_back, t0, 0), plan.Hb * block, plan.Hb, plan.by_h, plan.slots, plan.dU},
+                              {plan.v, plan.Hb * block, plan.Hb, 0, plan.nested, plan.dV}};
     weight_gradients(plan, thread, kinds, t0, t1);
     if (q.dx) input_gradient(plan, thread, t0, t1);
     if (t0) wait(plan);
@@ -541,5 +638,6 @@ static void backward(const Plan& plan, int thread) {
       for (int64_t place = from; place < to; place++) state_out(plan, plan.carry[k], q.d_state[k], place);
   gradient_out(plan, thread, plan.dW, q.dW, plan.D, 0, plan.by_x, plan.cell->gate_of);
   gradient_out(plan, thread, plan.dU, q.dU, plan.H, plan.by_h, plan.slots, plan.cell->product_of);
+  gradient_out(plan, thread, plan.dV, q.dU, plan.H, 0, plan.nested, plan.cell->product_of);
   if (thread == 0) small_gradients(plan);
 }

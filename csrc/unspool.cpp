@@ -129,7 +129,7 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
   const unspool_cell& cell = plan.cell->cell;
   plan.B = q.B, plan.T = q.T, plan.D = q.D, plan.H = q.H;
   plan.Db = (q.D + W - 1) / W, plan.Hb = (q.H + W - 1) / W;
-  plan.slots = cell.slots, plan.by_x = cell.by_x, plan.by_h = cell.by_h;
+  plan.slots = cell.slots, plan.nested = cell.nested, plan.by_x = cell.by_x, plan.by_h = cell.by_h;
   divide(plan, q);
   const int64_t rows = std::max<int64_t>(1, plan.B / plan.ranges), nh = cell.slots - cell.by_h, B = plan.B, Hb = plan.Hb, Db = plan.Db;
   plan.chunk = std::min(plan.T, std::max<int64_t>(1, 96 / rows));
@@ -149,25 +149,33 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
   for (int k = 0; k < cell.states; k++) plan.s[k] = saved.floats(times({plan.s_ring, Hb, B, W}));
   plan.W = weights.floats(times({Hb, cell.by_x, Db, W, W}));
   plan.U = weights.floats(times({Hb, nh, Hb, W, W}));
+  plan.V = weights.floats(times({Hb, cell.nested, Hb, W, W}));
   plan.b = weights.floats(Hb * cell.slots * W);
   plan.p = (backward ? work : weights).floats(cell.parameters * Hb * W);
   int32_t* row_of = work.of<int32_t>(B);
   int32_t* length_of = q.lengths ? work.of<int32_t>(B) : nullptr;
   int32_t* count = q.lengths ? work.of<int32_t>(times({plan.T, plan.ranges})) : nullptr;
   plan.offset_x = work.of<int64_t>(Db), plan.offset_h = work.of<int64_t>(Hb);
+  plan.v_ring = backward ? plan.again : 1;
+  if (cell.nested) plan.v = work.floats(times({plan.v_ring, Hb, B, W}));
   if (q.bf16) {
     if (!backward) plan.x_half = work.of<uint16_t>(times({plan.T, Db, B, W}));
     if (!backward) plan.s_half = work.of<uint16_t>(times({2, Hb, B, W}));
+    if (!backward && cell.nested) plan.v_half = work.of<uint16_t>(times({Hb, B, W}));
     plan.dz_ring = q.dx ? plan.T : 2;
     if (backward) plan.pairs = work.floats(times({plan.threads, GROUP + 1, LONGEST, W}));
     if (backward) plan.dz_half = work.of<uint16_t>(times({plan.dz_ring, Hb, cell.slots, B, W}));
   }
   if (backward) {
     plan.offset_dx = work.of<int64_t>(Hb * cell.by_x), plan.offset_dh = work.of<int64_t>(Hb * nh);
+    plan.offset_dv = work.of<int64_t>(Hb * cell.nested);
     plan.Ut = work.floats(times({Hb, nh, Hb, W, W}));
+    plan.Vt = work.floats(times({Hb, cell.nested, Hb, W, W}));
     plan.Wt = q.dx ? work.floats(times({Hb, cell.by_x, Db, W, W})) : nullptr;
     plan.dW = work.floats(times({Hb, cell.by_x, Db, W, W}));
     plan.dU = work.floats(times({Hb, nh, Hb, W, W}));
+    plan.dV = work.floats(times({Hb, cell.nested, Hb, W, W}));
+    plan.held = work.floats(times({plan.cell->held, Hb, B, W}));
     for (int k = 0; k < cell.states; k++) plan.carry[k] = work.floats(times({Hb, B, W}));
     plan.scratch_size = 8 * B * W;
     plan.scratch = work.floats(times({plan.threads, plan.scratch_size}));
@@ -210,6 +218,7 @@ int lay_out(Plan& plan, const unspool_problem& q, bool backward, unspool_buffers
     for (int64_t u = 0; u < Hb; u++) {
       for (int64_t s = 0; s < plan.by_x; s++) plan.offset_dx[u * plan.by_x + s] = (u * plan.slots + s) * B * W;
       for (int64_t s = 0; s < nh; s++) plan.offset_dh[u * nh + s] = (u * plan.slots + s) * B * W;
+      for (int64_t s = 0; s < plan.nested; s++) plan.offset_dv[u * plan.nested + s] = (u * plan.slots + s) * B * W;
     }
   return 0;
 }
@@ -311,6 +320,7 @@ int64_t small_weights(Layer& layer, const unspool_problem& q, int bits, float* m
   };
   weights(small.x, small.x_rows, plan.D, plan.by_x);
   weights(small.h, small.h_rows, plan.H, nh);
+  weights(small.v, small.v_rows, plan.H, plan.nested);
   float* b = pieces.floats(plan.Hb * plan.slots * W);
   float* p = pieces.floats(plan.cell->cell.parameters * plan.Hb * W);
   if (!memory) return pieces.fits ? pieces.used : LARGEST + 1;
@@ -322,6 +332,7 @@ int64_t small_weights(Layer& layer, const unspool_problem& q, int bits, float* m
   for (int64_t u = 0; u < plan.Hb; u++) {
     for (int64_t s = 0; s < plan.by_x; s++) pack(small.x, q.W + plan.cell->gate_of[s] * plan.H * plan.D, plan.D, u, s, plan.by_x);
     for (int64_t s = 0; s < nh; s++) pack(small.h, q.U + plan.cell->product_of[plan.by_h + s] * plan.H * plan.H, plan.H, u, s, nh);
+    for (int64_t s = 0; s < plan.nested; s++) pack(small.v, q.U + plan.cell->product_of[s] * plan.H * plan.H, plan.H, u, s, plan.nested);
   }
   std::copy_n(plan.b, plan.Hb * plan.slots * W, b);
   std::copy_n(plan.p, plan.cell->cell.parameters * plan.Hb * W, p);
@@ -424,7 +435,12 @@ void unspool_stream_step(unspool_stream* stream, const float* x, float* y) {
       small_rows(plan.small->x, plan.small->x_rows, plan.small->bits, input, plan.B, stream->rows, plan.D);
       small_rows(plan.small->h, plan.small->h_rows, plan.small->bits, plan.s[fed] + now * plan.Hb * plan.B * W, plan.B, stream->rows, plan.H);
     }
-    on_threads(work < (plan.small ? 4e6 : 1e7) ? 1 : stream->threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team); });
+    const int threads = work < (plan.small ? 4e6 : 1e7) ? 1 : stream->threads;
+    if (plan.nested) {
+      on_threads(threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team, true); });
+      if (plan.small) small_rows(plan.small->v, plan.small->v_rows, plan.small->bits, plan.v, plan.B, stream->rows, plan.H);
+    }
+    on_threads(threads, [&](int thread, int team) { chosen().stream_step(plan, now, thread, team, false); });
     float* output = plan.s[0] + (1 - now) * plan.Hb * plan.B * W;
     if (stream->residual && plan.D == plan.H) {
       for (int64_t j = 0; j < plan.Hb * plan.B * W; j++) plan.z[j] = output[j] + input[j];

@@ -90,14 +90,24 @@ def test_the_trace_holds_gates_and_states():
         torch.testing.assert_close(ran.trace["c"][:, 0 if reverse else -1], ran.state[1])
 
 
+def test_the_trace_of_a_gate_taken_of_a_value():
+    cell = GRU("before")
+    weights, x, state, _ = problem(cell, (2, 4, 3, 5))
+    ran = reference.run(cell, weights, x, None, state, trace=cell.gates)
+    u, c = ran.trace["update"].sigmoid(), ran.trace["candidate"].tanh()
+    previous = torch.cat([state[0][:, None], ran.y[:, :-1]], 1)
+    torch.testing.assert_close(u * c + (1 - u) * previous, ran.y)
+
+
 def test_auto_chooses_and_a_name_is_obeyed_or_refused():
     cpu, f32, f64 = torch.device("cpu"), torch.float32, torch.float64
     assert engines.choose(LSTM(), cpu, f32).name == "native"
     assert engines.choose(LSTM(), cpu, f64).name == "torch"
     assert engines.choose(LSTM(), cpu, f32, "reference").name == "reference"
     assert engines.choose(LSTM(), cpu, f64, trace=("forget",)).name == "reference"
-    assert engines.explain(GRU("before"), cpu, f32) == (
-        "reference (native: GRU(reset='before') takes a second product within a step) (torch: torch has no GRU(reset='before'))"
+    assert engines.choose(GRU("before"), cpu, f32).name == "native"
+    assert engines.explain(GRU("before"), cpu, f64) == (
+        "reference (native: it computes in float32, not float64) (torch: torch has no GRU(reset='before'))"
     )
     with pytest.raises(EngineError, match="torch has no GRU"):
         engines.choose(GRU("before"), cpu, f32, "torch")

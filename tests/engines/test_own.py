@@ -83,10 +83,39 @@ class Namesakes(Cell):
         return sigmoid(gate.d_c) * c, c
 
 
-@pytest.mark.parametrize("cell", [Minimal(), Independent(), FedBackSecond(), Namesakes()], ids=repr)
-@pytest.mark.parametrize("size", [(1, 6, 3, 20), (5, 4, 3, 7), (33, 3, 17, 40)], ids=str)
+class Multiplicative(Cell):
+    """The mLSTM (Krause et al. 2016): its gates read a product of input and state."""
+
+    state = ("a", "c")
+    gates = ("m", "update", "forget", "candidate", "output")
+
+    def step(self, gate, state):
+        m = gate.m.x * gate.m.h
+        c = sigmoid(gate.forget.of(m)) * state.c + sigmoid(gate.update.of(m)) * tanh(gate.candidate.of(m))
+        return sigmoid(gate.output.of(m)) * tanh(c), c
+
+
+class Within(Cell):
+    """No product but the one within the step, of all that there is."""
+
+    state = ("a", "c")
+    gates = ("k", "u")
+    parameters = ("p",)
+    feedback = "c"
+
+    def step(self, gate, state, p):
+        c = 0.5 * state.c + tanh(gate.u.of((1 + tanh(gate.k.x)) * state.a * p.p + 0.1))
+        return sigmoid(gate.k.x) * c, c
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [Minimal(), Independent(), FedBackSecond(), Namesakes(), Multiplicative(), Within()],
+    ids=lambda cell: type(cell).__name__,
+)
+@pytest.mark.parametrize("size", [(1, 6, 3, 20), (5, 4, 3, 7), (33, 3, 17, 40), (7, 8, 60, 90)], ids=str)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
-def test_an_own_cell_equals_reference(cell, size, lengths):
+def test_an_own_cell_equals_reference(cell, size, lengths, two_threads):
     assert engines.choose(cell, torch.device("cpu"), torch.float32).name == "native"
     lengths = torch.arange(size[0], 0, -1) % size[1] + (size[1] == 1) if lengths else None
     truth = outcome(reference, cell, size, lengths, False, torch.float32)
@@ -114,6 +143,23 @@ def test_equations_are_told_apart_not_names():
     assert places[0] == places[2] != places[1] == places[3]
     assert repr(Minimal()) == repr(Minimal(2))
     assert places[4] == 5 or places[4] < min(places[:4])
+
+
+@pytest.mark.parametrize("cell", [Multiplicative(), Within()], ids=repr)
+def test_a_product_within_the_step_streams_and_is_computed_again(cell, two_threads):
+    x = torch.randn(6, 130, 20)
+    layers = [Recurrent(cell, 20, 40, layers=2, engine="native", recompute=recompute) for recompute in (False, True)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    found = []
+    for layer in layers:
+        y, _ = layer(x)
+        y.square().sum().backward()
+        found.append([y, *(p.grad for p in layer.parameters() if p.numel())])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(layers[0].eval().stream(6).run(x), found[0][0])
+    with torch.no_grad():
+        exact, rounded = layers[1](x)[0], layers[0].narrow("bf16")(x)[0]
+    assert 0 < (rounded - exact).abs().max() < 0.03
 
 
 def test_an_own_cell_streams_is_copied_and_compiled():

@@ -190,7 +190,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert unspool.layers.dropout(x, 0.3, False) is x
 
 
-@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), RNN(), MinGRU()], ids=repr)
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), GRU("before"), RNN(), MinGRU()], ids=repr)
 @pytest.mark.parametrize(("weights", "bits"), [("bf16", 8), ("int8", 7)])
 def test_rounded_weights_are_nearly_the_same(cell, weights, bits):
     if native.missing():

@@ -172,4 +172,9 @@ class _Recorder(Gate):
     x = property(lambda self: self._note("x"))  # type: ignore[assignment]
     h = property(lambda self: self._note("h"))  # type: ignore[assignment]
     value = property(lambda self: self._note("value"))  # type: ignore[assignment]
-    of = property(lambda self: lambda v: self._note("of"))  # type: ignore[assignment]
+
+    def of(self, v: Any) -> _Unit:  # type: ignore[override]
+        if not isinstance(v, (_Unit, Gate)):
+            raise TypeError(f"`of` takes a value of units, not {type(v).__name__}")
+        _Unit()._again(v)
+        return self._note("of")

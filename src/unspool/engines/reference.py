@@ -62,6 +62,7 @@ def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tupl
     """The equation, given W x<t> + b as (B, G, H): the new state, and the gates that made it."""
     used = cell.products
     read = state[cell.fed_back]
+    within: dict[str, Gate] = {}
     through = (read @ weights.U.flatten(0, 1).T).view(len(read), *weights.U.shape[:2])  # U s<t-1> of all gates
 
     def gate(index: int, name: str) -> Gate:
@@ -71,9 +72,16 @@ def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tupl
         U, h = weights.U[used.recurrent.index(name)], through[:, used.recurrent.index(name)]
         if name in used.split:
             h = h + weights.b_h[used.split.index(name)]
-        return Gate(x, h, lambda v: x + v @ U.T)
+
+        def of(v: Tensor | Gate) -> Tensor:
+            within[name] = Gate(x, (v.value if isinstance(v, Gate) else v) @ U.T, of)
+            return within[name].value
+
+        return Gate(x, h, of)
 
     gates = SimpleNamespace(**{name: gate(index, name) for index, name in enumerate(cell.gates)})
     states = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
     parameters = SimpleNamespace(**dict(zip(cell.parameters, weights.p, strict=True)))
-    return cell.advance(gates, states, parameters), gates
+    new = cell.advance(gates, states, parameters)
+    vars(gates).update(within)  # a gate taken `of` a value was that
+    return new, gates

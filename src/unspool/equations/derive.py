@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from unspool.equations.graph import TRANSCENDENTAL, Node, in_order
 from unspool.equations.trace import Equation
 
-__all__ = ["Gradient", "derive"]
+__all__ = ["Gradient", "Passed", "derive"]
 
 
-class Gradient(NamedTuple):
-    """Reverse-mode differentiation of one step.
-
-    From `adjoints`, the gradients with respect to the new states, to those of slots, old states and parameters. `kept` are the
-    nodes that the forward step writes over its slots; everything else that the gradient needs, it computes again.
-    """
+class Passed(NamedTuple):
+    """From `adjoints`, the gradients with respect to some values, to those of slots, old states and parameters. `kept` are the
+    nodes that must be at hand; everything else that is needed is computed again."""
 
     adjoints: tuple[Node, ...]
     slots: tuple[Node, ...]
@@ -25,25 +22,43 @@ class Gradient(NamedTuple):
     kept: tuple[Node, ...]
 
 
+class Gradient(NamedTuple):
+    """Reverse-mode differentiation of one step: from the new states, and from what a second product is taken of. `kept` are the
+    nodes that the forward step writes over its slots."""
+
+    new: Passed
+    inner: Passed | None
+    kept: tuple[Node, ...]
+
+
 def derive(equation: Equation) -> Gradient:
     """Differentiates the traced graph."""
-    graph = equation.graph
-    adjoints = tuple(graph.input(f"d.{name}") for name in equation.cell.state)
+    graph, v = equation.graph, equation.inner
+    new = _passed(equation, equation.new, [graph.input(f"d.{name}") for name in equation.cell.state])
+    inner = None if v is None else _passed(equation, [v], [graph.input("d.inner")])
+    wanted = [*_gradients(new), *([] if inner is None or v is None else [*_gradients(inner), v])]
+    kept = _kept(equation, wanted)
+    return Gradient(new, inner, kept if len(kept) <= len(equation.slots) else tuple(slot.node for slot in equation.slots))
+
+
+def _passed(equation: Equation, values: Sequence[Node], adjoints: Sequence[Node]) -> Passed:
     total: dict[Node, Node] = {}
-    for new, adjoint in zip(equation.new, adjoints, strict=True):
-        total[new] = total[new] + adjoint if new in total else adjoint
-    forward = list(in_order(equation.new))
-    for node in reversed(forward):
+    for value, adjoint in zip(values, adjoints, strict=True):
+        total[value] = total[value] + adjoint if value in total else adjoint
+    for node in reversed(list(in_order(values))):
         if node in total:
             for arg, part in zip(node.args, _parts(node, total[node]), strict=True):
                 total[arg] = total[arg] + part if arg in total else part
-    zero = graph.constant(0)
+    zero = equation.graph.constant(0)
     slots, state, parameters = (
         tuple(total.get(node, zero) for node in nodes)
         for nodes in ([s.node for s in equation.slots], equation.state, equation.parameters)
     )
-    kept = _kept(equation, set(forward), (*slots, *state, *parameters))
-    return Gradient(adjoints, slots, state, parameters, kept)
+    return Passed(tuple(adjoints), slots, state, parameters, _kept(equation, (*slots, *state, *parameters)))
+
+
+def _gradients(passed: Passed) -> tuple[Node, ...]:
+    return *passed.slots, *passed.state, *passed.parameters
 
 
 def _parts(node: Node, d: Node) -> tuple[Node, ...]:
@@ -65,8 +80,9 @@ _RULES: dict[str, Callable[..., tuple[Node, ...]]] = {
 }
 
 
-def _kept(equation: Equation, forward: set[Node], gradient: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The forward values that the gradient needs and cannot cheaply have from the states; or the slots as they were."""
+def _kept(equation: Equation, gradient: Sequence[Node]) -> tuple[Node, ...]:
+    """The forward values that a gradient needs and cannot cheaply have from the states."""
+    forward = set(in_order(equation.values))
     needed = [node for node in in_order(gradient, forward) if node in forward and node.op != "constant"]
     have = {*equation.state, *equation.new, *equation.parameters}
     kept: list[Node] = []
@@ -77,4 +93,4 @@ def _kept(equation: Equation, forward: set[Node], gradient: tuple[Node, ...]) ->
             if dear or sum(n.op in TRANSCENDENTAL for n in inner if n not in have) > 1:
                 kept.append(node)
             have.add(node)
-    return tuple(kept) if len(kept) <= len(equation.slots) else tuple(slot.node for slot in equation.slots)
+    return tuple(kept)

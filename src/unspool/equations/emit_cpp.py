@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 
 from unspool.cells import CELLS, Cell
-from unspool.equations.derive import derive
+from unspool.equations.derive import Passed, derive
 from unspool.equations.graph import Node, in_order
 from unspool.equations.trace import trace
 from unspool.errors import CellError
@@ -27,7 +27,7 @@ def built_in() -> list[Cell]:
     """Every built-in cell in every form that the kernels can take."""
     choices = {
         "activation": ("tanh", "relu"),
-        "reset": ("after", "none"),
+        "reset": ("after", "before", "none"),
         "feedback": ("hidden", "cell"),
         "peepholes": (False, True),
     }
@@ -51,29 +51,40 @@ def emit(cell: Cell, struct: str) -> str:
     """One cell's struct. Raises CellError for a cell that the kernels cannot take (see `trace`)."""
     equation = trace(cell)
     gradient = derive(equation)
-    used, slots, state = cell.products, equation.slots, cell.state
+    used, slots, state, inner = cell.products, equation.slots, cell.state, equation.inner
+    within = gradient.inner
     before = {node: f"s[{i}]" for i, node in enumerate(equation.state)}
     weights = {node: f"p[{i}]" for i, node in enumerate(equation.parameters)}
-    forward = _lines(
-        {slot.node: f"z[{i}]" for i, slot in enumerate(slots)} | before | weights,
-        [(f"n[{i}]", node) for i, node in enumerate(equation.new)] + [(f"k[{i}]", node) for i, node in enumerate(gradient.kept)],
-    )
-    after = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op != "constant"}
-    kept = {node: f"k[{i}]" for i, node in enumerate(gradient.kept)}
+    sums = {slot.node: f"z[{i}]" for i, slot in enumerate(slots)} | before | weights
+    forward = _lines(sums, _named("n", equation.new) + _named("k", gradient.kept))
+    at_hand = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op != "constant"} | before | weights
+    held = () if within is None else within.kept
     backward = _lines(
-        {node: f"d[{i}]" for i, node in enumerate(gradient.adjoints)} | after | before | weights | kept,
-        [(f"dz[{i}]", node) for i, node in enumerate(gradient.slots)]
-        + [(f"ds[{i}]", node) for i, node in enumerate(gradient.state)]
-        + [(f"dp[{i}]", node) for i, node in enumerate(gradient.parameters)],
+        _given("d", gradient.new.adjoints) | at_hand | _given("k", gradient.kept),
+        _passed(gradient.new) + [("v", inner)] * (inner is not None) + _named("held", held),
+    )
+    nested = (
+        ""
+        if inner is None or within is None
+        else f"""
+  template <class V> static inline void inner(const V* z, const V* s, const V* p, V& v) {{
+{_lines(sums, [("v", inner)])}
+  }}
+  template <class V> static inline void inner_backward(
+      const V* held, const V* s, const V* n, const V* p, V dv, V* dz, V* ds, V* dp) {{
+{_lines({within.adjoints[0]: "dv"} | at_hand | _given("held", held), _passed(within))}
+  }}"""
     )
     numbers = {
         "states": len(state),
         "fed_back": cell.fed_back,
         "gates": len(cell.gates),
         "slots": len(slots),
+        "nested": equation.nested,
         "by_x": equation.by_x,
         "by_h": equation.by_h,
         "kept": len(gradient.kept),
+        "held": len(held),
         "biases": len(used.split),
         "parameters": len(cell.parameters),
     }
@@ -95,11 +106,23 @@ struct {struct} {{
 {forward}
   }}
   template <class V> static inline void backward(
-      const V* k, const V* s, const V* n, const V* p, const V* d, V* dz, V* ds, V* dp) {{
+      const V* k, const V* s, const V* n, const V* p, const V* d, V* dz, V* ds, V* dp, V& v, V* held) {{
 {backward}
-  }}
+  }}{nested}
 }};
 """
+
+
+def _named(array: str, nodes: Sequence[Node]) -> list[tuple[str, Node]]:
+    return [(f"{array}[{i}]", node) for i, node in enumerate(nodes)]
+
+
+def _given(array: str, nodes: Sequence[Node]) -> dict[Node, str]:
+    return {node: name for name, node in _named(array, nodes)}
+
+
+def _passed(to: Passed) -> list[tuple[str, Node]]:
+    return _named("dz", to.slots) + _named("ds", to.state) + _named("dp", to.parameters)
 
 
 def _lines(given: dict[Node, str], wanted: Sequence[tuple[str, Node]]) -> str:

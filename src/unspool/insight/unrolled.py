@@ -77,9 +77,9 @@ def _squashes(stack: Recurrent) -> dict[str, str]:
     is."""
     try:
         equation = traced(stack.cell)
-    except CellError:  # a product inside the step: its gates are known by convention
+    except CellError:  # beyond what is traced: its gates are known by convention
         return {g: "tanh" if g == "candidate" else "sigmoid" for g in stack.cell.gates}
     found: dict[str, str] = {}
-    for node in in_order(equation.new):
+    for node in in_order(equation.values):
         found |= {slot.gate: node.op for slot in equation.slots if node.op in SQUASHED and slot.node in node.args and not slot.half}
     return found

@@ -1,7 +1,6 @@
 """The project's own CPU engine: `csrc/`, loaded with ctypes; torch sees it as custom operators with autograd.
 
-Single precision, on the CPU, for every cell that needs no second product within a step. The built-in ones were compiled with it, a
-user's own is on first use.
+Single precision, on the CPU. The built-in cells were compiled with it, a user's own is on first use.
 """
 
 from __future__ import annotations
@@ -34,8 +33,6 @@ def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequenc
         return "it runs on the CPU alone"
     if dtype != torch.float32:
         return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
-    if cell.products.nested:
-        return f"{cell!r} takes a second product within a step"
     place = place_of(cell)
     return place if isinstance(place, str) else None
 

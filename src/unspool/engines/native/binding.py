@@ -34,7 +34,7 @@ class CellFacts(Structure):
 
     _fields_ = [
         ("name", c_char_p),
-        *((n, c_int32) for n in ["states", "fed_back", "gates", "slots", "by_x", "by_h", "biases", "parameters"]),
+        *((n, c_int32) for n in ["states", "fed_back", "gates", "slots", "nested", "by_x", "by_h", "biases", "parameters"]),
     ]
 
 

@@ -162,7 +162,7 @@ def _problem(
     (B, T, D), H = x.shape, weights[0].shape[1]
     expected = {
         "W": (facts.gates, H, D),
-        "U": (facts.slots - facts.by_h, H, H),
+        "U": (facts.slots - facts.by_h + facts.nested, H, H),
         "b": (facts.gates, H),
         "b_h": (facts.biases, H),
         "p": (facts.parameters, H),
