@@ -63,14 +63,15 @@ template <class C>
 static void inner_backward_rows(int64_t rows, float* z, int64_t z_slot, const float* const* s, const float* const* n, const float* p, int64_t p_next,
                                 const float* dv, float* const* carry, float* db, float* dp, int64_t dp_next, const float* held, int64_t held_next) {
   for (int v = 0; v < W; v += LANES) {
-    V hs[C::held + 1], ss[C::states], ns[C::states], ps[C::parameters + 1], dzs[C::slots], dss[C::states], dps[C::parameters + 1];
+    V dvs[1], hs[C::held + 1], ss[C::states], ns[C::states], ps[C::parameters + 1], dzs[C::slots], dss[C::states], dps[C::parameters + 1];
     V b[C::slots], w[C::parameters + 1];
     for (int i = C::nested; i < C::slots; i++) b[i] = V{};
     for (int i = 0; i < C::parameters; i++) ps[i] = load(p + i * p_next + v), w[i] = V{};
     for (int64_t at = v; at < rows * W; at += W) {
       for (int i = 0; i < C::held; i++) hs[i] = load(held + i * held_next + at);
       for (int i = 0; i < C::states; i++) ss[i] = load(s[i] + at), ns[i] = load(n[i] + at);
-      C::inner_backward(hs, ss, ns, ps, load(dv + at), dzs, dss, dps);
+      dvs[0] = load(dv + at);
+      C::inner_backward(hs, ss, ns, ps, dvs, dzs, dss, dps);
       for (int i = C::nested; i < C::slots; i++) store(z + i * z_slot + at, load(z + i * z_slot + at) + dzs[i]), b[i] += dzs[i];
       for (int i = 0; i < C::states; i++) store(carry[i] + at, load(carry[i] + at) + dss[i]);
       for (int i = 0; i < C::parameters; i++) w[i] += dps[i];

@@ -48,9 +48,9 @@ def test_lstm_and_its_peepholes():
 
 
 def test_products_are_found_by_running_the_equation():
-    assert GRU("after").products == (("reset", "update", "candidate"), ("candidate",), ("candidate",), ())
-    assert GRU("before").products == (("reset", "update", "candidate"), (), (), ("candidate",))
-    assert LSTM().products == (LSTM.gates, (), (), ())
+    assert GRU("after").products == (("reset", "update", "candidate"), ("candidate",), ("candidate",), GRU().gates, ())
+    assert GRU("before").products == (("reset", "update", "candidate"), (), (), ("reset", "update"), ("candidate",))
+    assert LSTM().products == (LSTM.gates, (), (), LSTM.gates, ())
     assert LSTM().fed_back == 0
     assert LSTM("cell").fed_back == 1
 

@@ -173,11 +173,11 @@ def test_what_cannot_be_traced_says_why():
 @pytest.mark.parametrize(
     ("step", "why"),
     [
-        (lambda gate, a: gate.g.of(a) + gate.g, "gate.g is used with and without `of`"),
-        (lambda gate, a: gate.g.of(a) * gate.g.x, "gate.g is used with and without `of`"),
-        (lambda gate, a: gate.g.of(a) + gate.k.of(2 * a), "second products `of` several values"),
-        (lambda gate, a: gate.g.of(a) + gate.g.of(-a), "second products `of` several values"),
-        (lambda gate, a: gate.k.of(ops.tanh(gate.g.of(a))), "second products `of` several values"),
+        (lambda gate, a: gate.g.of(a) + gate.g, "uses gate.g with and without `of`"),
+        (lambda gate, a: gate.g.of(a) * gate.g.x, "uses gate.g with and without `of`"),
+        (lambda gate, a: gate.g.of(a) + gate.k.of(2 * a), "takes products `of` 2 values within a step"),
+        (lambda gate, a: gate.g.of(a) + gate.g.of(-a), "takes products `of` 2 values within a step"),
+        (lambda gate, a: gate.k.of(ops.tanh(gate.g.of(a))), "takes products `of` 2 values within a step"),
         (lambda gate, a: gate.g.of(1.0) + a, "`of` takes a value of units, not float"),
     ],
 )

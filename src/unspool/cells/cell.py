@@ -65,7 +65,8 @@ class Products(NamedTuple):
     recurrent: tuple[str, ...]  # have a U: their second half, whole sum or `of` is used
     split: tuple[str, ...]  # the second half is used by itself, so it carries a bias of its own
     halved: tuple[str, ...]  # either half is used by itself
-    nested: tuple[str, ...]  # `of(v)` is used: a second product within the step
+    fed: tuple[str, ...]  # their second half or whole sum is used: a product with the state before
+    nested: tuple[str, ...]  # `of(v)` is used: a product within the step
 
 
 class Cell:
@@ -113,6 +114,7 @@ class Cell:
             tuple(g for g in self.gates if seen[g] & {"h", "of", "value"}),
             tuple(g for g in self.gates if "h" in seen[g]),
             tuple(g for g in self.gates if seen[g] & {"x", "h"}),
+            tuple(g for g in self.gates if seen[g] & {"h", "value"}),
             tuple(g for g in self.gates if "of" in seen[g]),
         )
 

@@ -63,14 +63,16 @@ def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tupl
     used = cell.products
     read = state[cell.fed_back]
     within: dict[str, Gate] = {}
-    through = (read @ weights.U.flatten(0, 1).T).view(len(read), *weights.U.shape[:2])  # U s<t-1> of all gates
+    fed = weights.U[: 1 + max(map(used.recurrent.index, used.fed), default=-1)]
+    through = (read @ fed.flatten(0, 1).T).view(len(read), *fed.shape[:2])  # U s<t-1> of all gates
 
     def gate(index: int, name: str) -> Gate:
         x = product[:, index]
         if name not in used.recurrent:
             return Gate(x, None, lambda v: x)
-        U, h = weights.U[used.recurrent.index(name)], through[:, used.recurrent.index(name)]
-        if name in used.split:
+        place = used.recurrent.index(name)
+        U, h = weights.U[place], through[:, place] if name in used.fed else None
+        if h is not None and name in used.split:
             h = h + weights.b_h[used.split.index(name)]
 
         def of(v: Tensor | Gate) -> Tensor:

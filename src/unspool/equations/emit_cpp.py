@@ -20,6 +20,14 @@ from unspool.errors import CellError
 
 __all__ = ["built_in", "emit", "library"]
 
+_INNER = """
+  template <class V> static inline void inner(const V* z, const V* s, const V* p, V& v) {{
+{inner}
+  }}
+  template <class V> static inline void inner_backward(
+      const V* held, const V* s, const V* n, const V* p, const V* dv, V* dz, V* ds, V* dp) {{
+{inner_backward}
+  }}"""
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
@@ -51,30 +59,21 @@ def emit(cell: Cell, struct: str) -> str:
     """One cell's struct. Raises CellError for a cell that the kernels cannot take (see `trace`)."""
     equation = trace(cell)
     gradient = derive(equation)
-    used, slots, state, inner = cell.products, equation.slots, cell.state, equation.inner
-    within = gradient.inner
-    before = {node: f"s[{i}]" for i, node in enumerate(equation.state)}
-    weights = {node: f"p[{i}]" for i, node in enumerate(equation.parameters)}
-    sums = {slot.node: f"z[{i}]" for i, slot in enumerate(slots)} | before | weights
+    used, slots, state, within = cell.products, equation.slots, cell.state, gradient.inner
+    inner = [] if equation.inner is None else [("v", equation.inner)]
+    given = _given("s", equation.state) | _given("p", equation.parameters)
+    sums = _given("z", [slot.node for slot in slots]) | given
     forward = _lines(sums, _named("n", equation.new) + _named("k", gradient.kept))
-    at_hand = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op != "constant"} | before | weights
+    at_hand = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op != "constant"} | given
     held = () if within is None else within.kept
     backward = _lines(
         _given("d", gradient.new.adjoints) | at_hand | _given("k", gradient.kept),
-        _passed(gradient.new) + [("v", inner)] * (inner is not None) + _named("held", held),
+        _passed(gradient.new) + inner + _named("held", held),
     )
-    nested = (
-        ""
-        if inner is None or within is None
-        else f"""
-  template <class V> static inline void inner(const V* z, const V* s, const V* p, V& v) {{
-{_lines(sums, [("v", inner)])}
-  }}
-  template <class V> static inline void inner_backward(
-      const V* held, const V* s, const V* n, const V* p, V dv, V* dz, V* ds, V* dp) {{
-{_lines({within.adjoints[0]: "dv"} | at_hand | _given("held", held), _passed(within))}
-  }}"""
-    )
+    nested = ""
+    if within is not None:
+        inner_backward = _lines(_given("dv", within.adjoints) | at_hand | _given("held", held), _passed(within))
+        nested = _INNER.format(inner=_lines(sums, inner), inner_backward=inner_backward)
     numbers = {
         "states": len(state),
         "fed_back": cell.fed_back,

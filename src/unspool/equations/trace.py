@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -42,37 +42,19 @@ class Equation(NamedTuple):
         return self.new if self.inner is None else (*self.new, self.inner)
 
 
-class _Nested(Gate):
-    """A gate that is taken `of` a value, and so cannot be had without one."""
-
-    def __init__(self, name: str, of: Callable[[Any], Node]):
-        self._name, self.of = name, of
-
-    def _whole(self) -> Any:
-        raise _Beyond(f"gate.{self._name} is used with and without `of`")
-
-    x = h = value = property(_whole)  # type: ignore[assignment]
-
-
-class _Beyond(Exception):
-    """An equation that is one, but not of the form that is traced."""
-
-
 def trace(cell: Cell) -> Equation:
-    """Runs `step` on symbols. CellError for an equation that branches on its data, or one whose gates are taken `of` more than one
-    value."""
+    """Runs `step` on symbols. CellError for an equation that branches on its data, one whose gates are taken `of` more than one
+    value, or one that uses a gate with and without `of`."""
     used = cell.products
+    for name in used.nested:
+        if name in (*used.fed, *used.halved):
+            raise CellError(f"{cell!r} uses gate.{name} with and without `of`, for which there is no kernel")
     graph, slots, gates = Graph(), {}, {}
-    inner: list[Node] = []
+    inner: set[Node] = set()
 
-    def within(slot: Node) -> Callable[[Any], Node]:
-        def of(v: Any) -> Node:
-            inner.append(graph.add(v, 0))
-            if inner[-1] is not inner[0]:
-                raise _Beyond("it takes second products `of` several values")
-            return slot
-
-        return of
+    def within(slot: Node, v: Any) -> Node:
+        inner.add(graph.add(v, 0))
+        return slot
 
     for name in cell.gates:
         halves = name in used.recurrent and name in used.halved
@@ -80,17 +62,16 @@ def trace(cell: Cell) -> Equation:
         for half in parts:
             slots[name, half] = graph.input(f"gate.{name}.{half}" if half else f"gate.{name}")
         x = slots[name, parts[0]]
-        whole = Gate(x, slots[name, "h"] if halves else None, within(x))
-        gates[name] = _Nested(name, whole.of) if name in used.nested else whole
+        gates[name] = Gate(x, slots[name, "h"] if halves else None, partial(within, x))
     state = [graph.input(f"state.{name}") for name in cell.state]
     parameters = [graph.input(f"parameter.{name}") for name in cell.parameters]
     named = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
     try:
         new = cell.advance(SimpleNamespace(**gates), named, SimpleNamespace(**dict(zip(cell.parameters, parameters, strict=True))))
-    except _Beyond as why:
-        raise CellError(f"{cell!r} has no kernel, for {why}") from None
     except (AttributeError, TypeError) as error:
         raise CellError(cell.fault(error)) from error
+    if len(inner) > 1:
+        raise CellError(f"{cell!r} takes products `of` {len(inner)} values within a step, and there are kernels for one")
     new = tuple(value if isinstance(value, Node) else graph.constant(0) + getattr(value, "value", value) for value in new)
 
     def run_of(key: tuple[str, str]) -> int:
@@ -110,5 +91,5 @@ def trace(cell: Cell) -> Equation:
         tuple(state),
         tuple(parameters),
         new,
-        inner[0] if inner else None,
+        next(iter(inner), None),
     )
