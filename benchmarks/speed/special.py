@@ -38,10 +38,14 @@ def slstm() -> Cell:
 
 
 def own_cell(table: Table) -> None:
-    """An own cell beside the loop one would write in torch, that loop compiled, and the built-in LSTM, which multiplies as much."""
-    cell = slstm()
+    """Cells that torch does not have beside the loop one would write in it, that loop compiled, and a cell that multiplies as much."""
+    _beside_loops(table, "own cell", slstm(), LSTM())
+    _beside_loops(table, "gru reset before", GRU("before"), GRU())
+
+
+def _beside_loops(table: Table, what: str, cell: Cell, like: Cell) -> None:
     for name in ("C1", "C4"):
-        if not table.wanted("own cell training ratio", name):
+        if not table.wanted(f"{what} training ratio", name):
             continue
         shape = SHAPES[name]
         x, gradient = torch.randn(shape.B, shape.T, shape.D), torch.randn(shape.B, shape.T, shape.H)
@@ -51,11 +55,12 @@ def own_cell(table: Table) -> None:
         }
         if not table.quick:
             runs["the loop under torch.compile"] = training(torch.compile(Loop(cell, shape)), x, gradient)
-        lstm = {"unspool lstm": training(unspool(LSTM(), shape), x, gradient)}
-        table.row("own cell training ratio", name, runs, gflop(cell, shape, True), less_exact=lstm)
-        share = table.records[-1]["baselines"]["unspool lstm"]
-        table.keep("own cell, share of the built-in LSTM's speed", name, share, "higher", {})
-        print(f"{'':28} {'':18} {share:12.2f}   of the LSTM's speed")
+        kind = type(like).__name__
+        beside = {f"unspool {kind.lower()}": training(unspool(like, shape), x, gradient)}
+        table.row(f"{what} training ratio", name, runs, gflop(cell, shape, True), less_exact=beside)
+        share = table.records[-1]["baselines"][f"unspool {kind.lower()}"]
+        table.keep(f"{what}, share of the built-in {kind}'s speed", name, share, "higher", {})
+        print(f"{'':28} {'':18} {share:12.2f}   of the {kind}'s speed")
 
 
 _FIRST = """
