@@ -36,6 +36,11 @@ class Gate:
         """The whole sum."""
         return self.x if self.h is None else self.x + self.h
 
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        """torch's protocol: a gate beside a tensor is its sum. Without it torch.compile does not follow the methods below."""
+        return func(*(arg.value if isinstance(arg, Gate) else arg for arg in args), **(kwargs or {}))
+
 
 def _binary(name: str, swapped: bool) -> Callable[[Gate, Any], Any]:
     act = getattr(operator, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +12,14 @@ from unspool.cells import Cell, Gate
 from unspool.engines.weights import Ran, State, Weights
 
 __all__ = ["advance", "refusal", "run", "step"]
+
+
+class Names:
+    """Values by name. Unlike `types.SimpleNamespace`, torch.compile sees through it."""
+
+    def __init__(self, **values: Any):
+        for name, value in values.items():
+            setattr(self, name, value)
 
 
 def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequence[str] = ()) -> str | None:
@@ -58,12 +66,12 @@ def step(cell: Cell, weights: Weights, x: Tensor, state: State) -> State:
     return advance(cell, weights, torch.einsum("bd,ghd->bgh", x, weights.W) + weights.b, state)[0]
 
 
-def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tuple[State, SimpleNamespace]:
+def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tuple[State, Names]:
     """The equation, given W x<t> + b as (B, G, H): the new state, and the gates that made it."""
     used = cell.products
     read = state[cell.fed_back]
     within: dict[str, Gate] = {}
-    fed = weights.U[: 1 + max(map(used.recurrent.index, used.fed), default=-1)]
+    fed = weights.U[: used.recurrent.index(used.fed[-1]) + 1 if used.fed else 0]
     through = (read @ fed.flatten(0, 1).T).view(len(read), *fed.shape[:2])  # U s<t-1> of all gates
 
     def gate(index: int, name: str) -> Gate:
@@ -81,9 +89,10 @@ def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tupl
 
         return Gate(x, h, of)
 
-    gates = SimpleNamespace(**{name: gate(index, name) for index, name in enumerate(cell.gates)})
-    states = SimpleNamespace(**dict(zip(cell.state, state, strict=True)))
-    parameters = SimpleNamespace(**dict(zip(cell.parameters, weights.p, strict=True)))
+    gates = Names(**{name: gate(index, name) for index, name in enumerate(cell.gates)})
+    states = Names(**dict(zip(cell.state, state, strict=True)))
+    parameters = Names(**dict(zip(cell.parameters, weights.p, strict=True)))
     new = cell.advance(gates, states, parameters)
-    vars(gates).update(within)  # a gate taken `of` a value was that
+    for name, taken in within.items():  # a gate taken `of` a value was that
+        setattr(gates, name, taken)
     return new, gates
