@@ -38,7 +38,7 @@ def slstm() -> Cell:
 
 
 def own_cell(table: Table) -> None:
-    """Cells that torch does not have beside the loop one would write in it, that loop compiled, and a cell that multiplies as much."""
+    """Cells that torch does not have beside the loop one would write, that loop compiled, and a cell that multiplies as much."""
     _beside_loops(table, "own cell", slstm(), LSTM())
     _beside_loops(table, "gru reset before", GRU("before"), GRU())
 
