@@ -99,6 +99,16 @@ def test_the_trace_of_a_gate_taken_of_a_value():
     torch.testing.assert_close(u * c + (1 - u) * previous, ran.y)
 
 
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU(), GRU("before")], ids=repr)
+def test_torch_compile_sees_through_the_loop(cell):
+    weights, x, state, _ = problem(cell, (2, 3, 3, 5))
+
+    def loop(x, *state):
+        return reference.run(cell, weights, x, None, state)[:2]
+
+    torch.testing.assert_close(torch.compile(loop, backend="eager", fullgraph=True)(x, *state), loop(x, *state))
+
+
 def test_auto_chooses_and_a_name_is_obeyed_or_refused():
     cpu, f32, f64 = torch.device("cpu"), torch.float32, torch.float64
     assert engines.choose(LSTM(), cpu, f32).name == "native"

@@ -108,11 +108,20 @@ class Within(Cell):
         return sigmoid(gate.k.x) * c, c
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [Minimal(), Independent(), FedBackSecond(), Namesakes(), Multiplicative(), Within()],
-    ids=lambda cell: type(cell).__name__,
-)
+class Bare(Cell):
+    """One gate taken of another as it stands."""
+
+    state = ("a",)
+    gates = ("inner", "outer")
+
+    def step(self, gate, state):
+        return tanh(gate.outer.of(gate.inner))
+
+
+OWN = [Minimal(), Independent(), FedBackSecond(), Namesakes(), Multiplicative(), Within(), Bare()]
+
+
+@pytest.mark.parametrize("cell", OWN, ids=lambda cell: type(cell).__name__)
 @pytest.mark.parametrize("size", [(1, 6, 3, 20), (5, 4, 3, 7), (33, 3, 17, 40), (7, 8, 60, 90)], ids=str)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
 def test_an_own_cell_equals_reference(cell, size, lengths, two_threads):
@@ -160,6 +169,25 @@ def test_a_product_within_the_step_streams_and_is_computed_again(cell, two_threa
     with torch.no_grad():
         exact, rounded = layers[1](x)[0], layers[0].narrow("bf16")(x)[0]
     assert 0 < (rounded - exact).abs().max() < 0.03
+
+
+class Undefined(Cell):
+    """Lanes behind the last unit, where everything is 0, would be 0 / 0 here."""
+
+    state = ("a",)
+    gates = ("k", "u")
+
+    def step(self, gate, state):
+        return tanh(gate.u.of(tanh(gate.k) / gate.k) + gate.k)
+
+
+@pytest.mark.parametrize("weights", ["f32", "bf16", "int8"])
+def test_what_lies_behind_the_last_unit_stays_out(weights):
+    layer, x = Recurrent(Undefined(), 5, 20), torch.randn(3, 4, 5)
+    exact, _ = layer(x)
+    exact.sum().backward()
+    assert all(p.grad.isfinite().all() for p in layer.parameters())
+    assert (layer.eval().narrow(weights).stream(3).run(x) - exact).abs().max() < 0.05
 
 
 def test_an_own_cell_streams_is_copied_and_compiled():
