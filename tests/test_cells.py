@@ -47,9 +47,18 @@ def test_lstm_and_its_peepholes():
     assert LSTM(peepholes=True).advance(gate, state, peep) == expected
 
 
+class Bare(Cell):
+    state = ("a",)
+    gates = ("outer", "inner")
+
+    def step(self, gate, state):
+        return cells.ops.tanh(gate.outer.of(gate.inner))
+
+
 def test_products_are_found_by_running_the_equation():
     assert GRU("after").products == (("reset", "update", "candidate"), ("candidate",), ("candidate",), GRU().gates, ())
     assert GRU("before").products == (("reset", "update", "candidate"), (), (), ("reset", "update"), ("candidate",))
+    assert Bare().products == (("outer", "inner"), (), (), ("inner",), ("outer",))
     assert LSTM().products == (LSTM.gates, (), (), LSTM.gates, ())
     assert LSTM().fed_back == 0
     assert LSTM("cell").fed_back == 1

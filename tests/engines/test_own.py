@@ -112,7 +112,7 @@ class Bare(Cell):
     """One gate taken of another as it stands."""
 
     state = ("a",)
-    gates = ("inner", "outer")
+    gates = ("outer", "inner")
 
     def step(self, gate, state):
         return tanh(gate.outer.of(gate.inner))

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from unspool.cells import GRU, Cell
+from unspool.cells.ops import sigmoid, tanh
 from unspool.engines import native
 from unspool.errors import ConfigError
 from unspool.insight.gradients import half_life, jacobian_norms, through_time
@@ -132,12 +134,23 @@ def test_gates_are_squashed_as_the_equation_says(engine):
         torch.testing.assert_close(own["a"], own["output"] * c.tanh())
 
 
-def test_gates_of_an_equation_that_cannot_be_traced():
-    from unspool.cells import GRU
+class Twice(Cell):
+    """Products of two values within a step are not traced, so what squashes its gates is known by their names alone."""
 
+    state = ("a",)
+    gates = ("reset", "candidate")
+
+    def step(self, gate, state):
+        return tanh(gate.candidate.of(sigmoid(gate.reset.of(2 * state.a)) * state.a))
+
+
+@pytest.mark.parametrize("cell", [GRU("before"), Twice()], ids=repr)
+@pytest.mark.filterwarnings("ignore:.*runs on the reference engine")
+def test_gates_taken_of_a_value_are_squashed_too(cell):
     torch.manual_seed(0)
-    stack = Recurrent(GRU("before"), 3, 4).eval()
-    assert gates(stack, torch.randn(1, 3, 3))[0]["reset"].min() >= 0
+    found = gates(Recurrent(cell, 3, 4).eval(), torch.randn(1, 3, 3))[0]
+    assert 0 < found["reset"].min() < found["reset"].max() < 1
+    assert -1 < found["candidate"].min() < 0 < found["candidate"].max() < 1
 
 
 def test_a_muted_unit_is_0_and_others_follow():
