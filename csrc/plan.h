@@ -22,7 +22,7 @@ struct Plan {
   int64_t Db, Hb;               // blocks of 16 inputs and units
   int64_t slots, nested, by_x, by_h;  // of the cell
   int threads;
-  bool by_units;                // the units are divided among the threads, with a barrier at each step; else the rows
+  bool by_units;                // the units are divided among the threads, with a barrier or two at each step; else the rows
   int ranges;                   // of rows; as many as threads when rows are divided, else 1
   int64_t range[MAX_THREADS + 1];
   int64_t chunk;                // steps whose input product is taken at once
@@ -46,7 +46,7 @@ struct Plan {
   int64_t scratch_size;
   Barrier* barrier;
   Small* small;  // of a stream whose weights are of 16 or 8 bits; then W, U and V are not there
-  void (*small_products)(const Plan& plan, float* z, int64_t u, bool inner);
+  void (*small_products)(const Plan& plan, float* z, int64_t u, bool within);
 };
 
 // Weights of 16 or 8 bits, by block of units and slot; see small.cpp.
@@ -71,7 +71,7 @@ struct Small {
 struct SmallKernels {
   void (*pack)(int bits, const float* M, int64_t K, int64_t have, int64_t groups, int64_t count, void* panel, float* scale, int32_t* offset);
   float (*convert)(int bits, const float* blocks, int64_t B, int64_t Kb, void* to);
-  void (*products)(const Plan& plan, float* z, int64_t u, bool inner);
+  void (*products)(const Plan& plan, float* z, int64_t u, bool within);
 };
 
 // A cell's constants and its elementwise loops for one instruction set.
@@ -114,7 +114,7 @@ struct Kernels {
   void (*forward)(const Plan& plan, int thread);
   void (*backward)(const Plan& plan, int thread);
   void (*pack_weights)(const Plan& plan, int thread);
-  void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads, bool inner);
+  void (*stream_step)(const Plan& plan, int64_t t, int thread, int threads, bool first);
   void (*head_blocks)(const Head& head, int64_t from, int64_t to, const HeadWork& work);
   double (*cross_entropy)(float* logits, const int64_t* targets, int64_t rows, int64_t V, float smoothing);
   double (*total_of)(float top, const float* most, const float* sum);

@@ -226,7 +226,7 @@ static void inner_step(const Plan& plan, int range, int64_t t, int64_t u0, int64
 }
 
 // Adds U v to the nested slots.
-static void inner_product(const Plan& plan, int range, int64_t t, int64_t u) {
+static void product_within(const Plan& plan, int range, int64_t t, int64_t u) {
   const int64_t place = plan.range[range] * W;
   Operands o = of_units(plan);
   o.a = v_at(plan, t, 0) + place, o.c = z_at(plan, t, u) + place, o.panels = plan.V + u * plan.nested * o.panel_stride;
@@ -242,7 +242,7 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
   for (int64_t u = u0; u < u1; u++) {
     const Step step = step_at(plan, range, t, u);
     if (plan.small) plan.small_products(plan, step.z, u, plan.nested > 0);
-    else if (plan.nested) inner_product(plan, range, t, u);
+    else if (plan.nested) product_within(plan, range, t, u);
     else state_product(plan, range, t, u);
     for (int g = 0; g < cell.gates; g++)
       if (q.gates[g])
@@ -263,14 +263,14 @@ static void forward_step(const Plan& plan, int range, int64_t t, int64_t u0, int
   }
 }
 
-static bool is_joined(const Plan& plan) { return plan.slots > plan.by_h || plan.nested; }  // a step reads all units of the one before
+static bool is_joined(const Plan& plan) { return plan.slots > plan.by_h || plan.nested; }  // units read each other
 
-// One step at t (0 or 1, in turn) for a stream: a thread's share of the units, up to where a second product begins, or the rest.
-static void stream_step(const Plan& plan, int64_t t, int thread, int threads, bool inner) {
+// One step at t (0 or 1, in turn) for a stream: a thread's share of the units. With nested slots in two parts, up to v and the rest.
+static void stream_step(const Plan& plan, int64_t t, int thread, int threads, bool first) {
   int64_t u0, u1;
   share(plan.Hb, thread, threads, u0, u1);
-  if (!plan.small && (inner || !plan.nested)) input_product(plan, 0, t, t + 1, u0, u1);
-  if (inner) inner_step(plan, 0, t, u0, u1);
+  if (!plan.small && (first || !plan.nested)) input_product(plan, 0, t, t + 1, u0, u1);
+  if (first) inner_step(plan, 0, t, u0, u1);
   else forward_step(plan, 0, t, u0, u1);
 }
 
@@ -305,11 +305,12 @@ static void gates_again(const Plan& plan, int thread, int range, int64_t t0, int
         if (!rows) continue;
         Step step = step_at(plan, range, t, u);
         for (int k = 0; k < cell.states; k++) step.n[k] = plan.scratch + thread * plan.scratch_size + k * block;  // the new states are known
-        if (plan.nested) inner_product(plan, range, t, u);
+        if (plan.nested) product_within(plan, range, t, u);
         else state_product(plan, range, t, u);
         plan.cell->forward(rows, step.z, block, step.s, step.n, plan.p + u * W, plan.Hb * W, true);
       }
   }
+  if (plan.nested && plan.by_units) wait(plan);  // v is written once more on the way back
 }
 
 static void forward(const Plan& plan, int thread) {
@@ -400,9 +401,9 @@ static void back_product(const Plan& plan, bool within, int range, int64_t t, in
 }
 
 // Lays the gradients of some slots of a block of units by for the products.
-static void gates_out(const Plan& plan, int64_t t, int64_t u, int64_t place, int64_t rows, int64_t slot, float* z) {
+static void lay_by(const Plan& plan, int64_t t, int64_t u, int64_t place, int64_t rows, int64_t slot, int64_t end, float* z) {
   const int64_t block = plan.B * W;
-  for (; slot < plan.slots; slot++) {
+  for (; slot < end; slot++) {
     clear_tail(plan, u, z + slot * block, rows);
     if (plan.dz_half) to_halves(z + slot * block, plan.dz_half + ((t % plan.dz_ring * plan.Hb + u) * plan.slots + slot) * block + place * W, rows);
   }
@@ -438,7 +439,7 @@ static void backward_step(const Plan& plan, int thread, int range, int64_t t, in
                           plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W, v, plan.held + ((u + i) * plan.B + place) * W,
                           plan.Hb * block);
       if (v) clear_tail(plan, u + i, v, rows);
-      gates_out(plan, t, u + i, place, rows, 0, step.z);
+      lay_by(plan, t, u + i, place, rows, 0, plan.nested ? plan.nested : plan.slots, step.z);  // the others are not done yet
       for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, step.carry[k], rows);
     }
   }
@@ -462,7 +463,7 @@ static void inner_backward_step(const Plan& plan, int thread, int range, int64_t
                                 plan.db + (sums * plan.Hb + u + i) * plan.slots * W,
                                 plan.dp + (sums * cell.parameters * plan.Hb + u + i) * W, plan.Hb * W, plan.held + ((u + i) * plan.B + place) * W,
                                 plan.Hb * block);
-      gates_out(plan, t, u + i, place, rows, plan.nested, step.z);
+      lay_by(plan, t, u + i, place, rows, plan.nested, plan.slots, step.z);
       for (int k = 0; k < cell.states; k++) clear_tail(plan, u + i, step.carry[k], rows);
     }
   }
@@ -511,7 +512,8 @@ static void weight_gradients(const Plan& plan, int thread, const Gradient (&kind
       const int64_t slots = k.slot1 - k.slot0;
       int64_t from, end;
       share(plan.Hb * slots, thread, plan.threads, from, end);
-      for (int64_t g = from < end ? 0 : k.blocks; g < k.blocks; g += GROUP) {
+      if (from == end) continue;
+      for (int64_t g = 0; g < k.blocks; g += GROUP) {
         const int64_t g1 = g + GROUP < k.blocks ? g + GROUP : k.blocks;
         float *const a_pairs = plan.pairs + thread * (GROUP + 1) * LONGEST * W, *const b_pairs = a_pairs + LONGEST * W;
         if (plan.pairs)

@@ -176,10 +176,10 @@ static void product(int bits, const SmallWeights& w, const SmallRows& rows, int6
 }
 
 // The sums of one block of units at a stream's step: the biases, W x and U s; or what is added to nested slots.
-static void products(const Plan& plan, float* z, int64_t u, bool inner) {
+static void products(const Plan& plan, float* z, int64_t u, bool within) {
   const Small& small = *plan.small;
   const int64_t rows = plan.range[1], block = plan.B * W;
-  if (inner) return product(small.bits, small.v, small.v_rows, rows, u, plan.nested, z, block);
+  if (within) return product(small.bits, small.v, small.v_rows, rows, u, plan.nested, z, block);
   for (int64_t slot = 0; slot < plan.slots; slot++)
     for (int64_t r = 0; r < rows; r++)
       for (int64_t i = 0; i < W; i++) z[slot * block + r * W + i] = plan.b[(u * plan.slots + slot) * W + i];

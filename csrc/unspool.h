@@ -18,7 +18,7 @@ extern "C" {
 
 // A cell, as the library was built with it. Slots are what the matrix products fill: a gate's whole sum or one of its halves.
 // Slots [0, by_x) take a product with the input, slots [by_h, slots) one with the state that is fed back, slots [0, nested) one
-// with what the others make of it.
+// with v, which is made of the other slots and the states.
 typedef struct {
   const char* name;
   int32_t states, fed_back, gates, slots, nested, by_x, by_h, biases, parameters;

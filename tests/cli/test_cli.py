@@ -97,9 +97,13 @@ def test_music_from_a_folder_to_a_piece(tmp_path, capsys):
 
 def test_info_says_which_engine_serves_which_cell(capsys):
     assert cli("info") == 0
-    assert "torch has no LSTM(feedback='cell')" in capsys.readouterr().out or native.isa()
+    shown = capsys.readouterr().out
     assert cli("info", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["engine of each cell"]["LSTM()"] == ("native" if native.isa() else "torch")
+    engines = json.loads(capsys.readouterr().out)["engine of each cell"]
+    assert engines["LSTM()"] == ("native" if native.isa() else "torch")
+    of_a_value = engines["GRU(reset='before')"]
+    assert of_a_value in shown
+    assert of_a_value == "native" if native.isa() else "torch has no GRU(reset='before')" in of_a_value
 
 
 def test_a_configuration_file(model, tmp_path, capsys):

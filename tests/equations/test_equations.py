@@ -60,15 +60,13 @@ def check(cell):
         assert gradient.inner is None
     else:  # from what the pass before holds for it
         torch.testing.assert_close(evaluate([equation.inner], at_hand)[0], inner[0].detach())
-        held = dict(zip(gradient.inner.kept, evaluate(gradient.inner.kept, at_hand), strict=True))
+        held = dict(zip(gradient.held, evaluate(gradient.held, at_hand), strict=True))
         passes.append((gradient.inner, inner[:1], around | held))
     for passed, values, known in passes:
         adjoints = [torch.randn(5, dtype=torch.float64) for _ in values]
         loss = sum((d * value).sum() for d, value in zip(adjoints, values, strict=True))
         expected = torch.autograd.grad(loss, [given[n] for n in leaves], allow_unused=True, retain_graph=True)
-        found = evaluate(
-            (*passed.slots, *passed.state, *passed.parameters), known | dict(zip(passed.adjoints, adjoints, strict=True))
-        )
+        found = evaluate(passed.gradients, known | dict(zip(passed.adjoints, adjoints, strict=True)))
         for f, e in zip(found, expected, strict=True):
             torch.testing.assert_close(f.expand(5), torch.zeros(5, dtype=torch.float64) if e is None else e)
     assert len(gradient.kept) <= len(equation.slots)

@@ -39,7 +39,14 @@ class Gate:
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         """torch's protocol: a gate beside a tensor is its sum. Without it torch.compile does not follow the methods below."""
-        return func(*(arg.value if isinstance(arg, Gate) else arg for arg in args), **(kwargs or {}))
+        return func(*_sums(args), **{name: _sums(value) for name, value in (kwargs or {}).items()})
+
+
+def _sums(value: Any) -> Any:
+    """Gates as their sums, alone or in lists and tuples."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_sums, value))
+    return value.value if isinstance(value, Gate) else value
 
 
 def _binary(name: str, swapped: bool) -> Callable[[Gate, Any], Any]:

@@ -72,7 +72,7 @@ def advance(cell: Cell, weights: Weights, product: Tensor, state: State) -> tupl
     read = state[cell.fed_back]
     within: dict[str, Gate] = {}
     fed = weights.U[: used.recurrent.index(used.fed[-1]) + 1 if used.fed else 0]
-    through = (read @ fed.flatten(0, 1).T).view(len(read), *fed.shape[:2])  # U s<t-1> of all gates
+    through = (read @ fed.flatten(0, 1).T).view(len(read), *fed.shape[:2])  # U s<t-1> of all gates that have it
 
     def gate(index: int, name: str) -> Gate:
         x = product[:, index]

@@ -12,23 +12,29 @@ __all__ = ["Gradient", "Passed", "derive"]
 
 
 class Passed(NamedTuple):
-    """From `adjoints`, the gradients with respect to some values, to those of slots, old states and parameters. `kept` are the
-    nodes that must be at hand; everything else that is needed is computed again."""
+    """From `adjoints`, the gradients with respect to some values, to those of slots, old states and parameters."""
 
     adjoints: tuple[Node, ...]
     slots: tuple[Node, ...]
     state: tuple[Node, ...]
     parameters: tuple[Node, ...]
-    kept: tuple[Node, ...]
+
+    @property
+    def gradients(self) -> tuple[Node, ...]:
+        return *self.slots, *self.state, *self.parameters
 
 
 class Gradient(NamedTuple):
-    """Reverse-mode differentiation of one step: from the new states, and from what a second product is taken of. `kept` are the
-    nodes that the forward step writes over its slots."""
+    """Reverse-mode differentiation of one step: from the new states, and from what gates are taken `of`.
+
+    `kept` are the nodes that the forward step writes over its slots, `held` those that the gradient's first half leaves for its
+    second; everything else is computed again.
+    """
 
     new: Passed
     inner: Passed | None
     kept: tuple[Node, ...]
+    held: tuple[Node, ...]
 
 
 def derive(equation: Equation) -> Gradient:
@@ -36,9 +42,11 @@ def derive(equation: Equation) -> Gradient:
     graph, v = equation.graph, equation.inner
     new = _passed(equation, equation.new, [graph.input(f"d.{name}") for name in equation.cell.state])
     inner = None if v is None else _passed(equation, [v], [graph.input("d.inner")])
-    wanted = [*_gradients(new), *([] if inner is None or v is None else [*_gradients(inner), v])]
-    kept = _kept(equation, wanted)
-    return Gradient(new, inner, kept if len(kept) <= len(equation.slots) else tuple(slot.node for slot in equation.slots))
+    through = inner.gradients if inner else ()
+    kept = _kept(equation, (*new.gradients, *through, *equation.values))
+    if len(kept) > len(equation.slots):
+        kept = tuple(slot.node for slot in equation.slots)
+    return Gradient(new, inner, kept, _kept(equation, through))
 
 
 def _passed(equation: Equation, values: Sequence[Node], adjoints: Sequence[Node]) -> Passed:
@@ -54,11 +62,7 @@ def _passed(equation: Equation, values: Sequence[Node], adjoints: Sequence[Node]
         tuple(total.get(node, zero) for node in nodes)
         for nodes in ([s.node for s in equation.slots], equation.state, equation.parameters)
     )
-    return Passed(tuple(adjoints), slots, state, parameters, _kept(equation, (*slots, *state, *parameters)))
-
-
-def _gradients(passed: Passed) -> tuple[Node, ...]:
-    return *passed.slots, *passed.state, *passed.parameters
+    return Passed(tuple(adjoints), slots, state, parameters)
 
 
 def _parts(node: Node, d: Node) -> tuple[Node, ...]:

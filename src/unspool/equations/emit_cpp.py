@@ -65,14 +65,13 @@ def emit(cell: Cell, struct: str) -> str:
     sums = _given("z", [slot.node for slot in slots]) | given
     forward = _lines(sums, _named("n", equation.new) + _named("k", gradient.kept))
     at_hand = {node: f"n[{i}]" for i, node in enumerate(equation.new) if node.op != "constant"} | given
-    held = () if within is None else within.kept
     backward = _lines(
         _given("d", gradient.new.adjoints) | at_hand | _given("k", gradient.kept),
-        _passed(gradient.new) + inner + _named("held", held),
+        _passed(gradient.new) + inner + _named("held", gradient.held),
     )
     nested = ""
     if within is not None:
-        inner_backward = _lines(_given("dv", within.adjoints) | at_hand | _given("held", held), _passed(within))
+        inner_backward = _lines(_given("dv", within.adjoints) | at_hand | _given("held", gradient.held), _passed(within))
         nested = _INNER.format(inner=_lines(sums, inner), inner_backward=inner_backward)
     numbers = {
         "states": len(state),
@@ -83,7 +82,7 @@ def emit(cell: Cell, struct: str) -> str:
         "by_x": equation.by_x,
         "by_h": equation.by_h,
         "kept": len(gradient.kept),
-        "held": len(held),
+        "held": len(gradient.held),
         "biases": len(used.split),
         "parameters": len(cell.parameters),
     }

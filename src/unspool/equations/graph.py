@@ -94,16 +94,17 @@ class Graph:
         return self._intern("constant", number=float(number))
 
     def node(self, op: str, *args: Any) -> Node:
-        return self._intern(op, tuple(self._node(a) for a in args))
+        return self._intern(op, tuple(self.of(a) for a in args))
 
-    def _node(self, value: Any) -> Node:
+    def of(self, value: Any) -> Node:
+        """A node, a gate's whole sum, or a number as a node."""
         if isinstance(value, Node):
             return value
-        value = getattr(value, "value", value)  # a gate stands for its whole sum
+        value = getattr(value, "value", value)
         return value if isinstance(value, Node) else self.constant(value)
 
     def add(self, x: Any, y: Any) -> Node:
-        x, y = self._node(x), self._node(y)
+        x, y = self.of(x), self.of(y)
         if _is(x, 0):
             return y
         if _is(y, 0):
@@ -113,13 +114,13 @@ class Graph:
         return self._folded("add", x, y, lambda a, b: a + b)
 
     def sub(self, x: Any, y: Any) -> Node:
-        x, y = self._node(x), self._node(y)
+        x, y = self.of(x), self.of(y)
         if _is(y, 0):
             return x
         return self.neg(y) if _is(x, 0) else self._folded("sub", x, y, lambda a, b: a - b)
 
     def mul(self, x: Any, y: Any) -> Node:
-        x, y = self._node(x), self._node(y)
+        x, y = self.of(x), self.of(y)
         if _is(x, 0) or _is(y, 0):
             return self.constant(0)
         if _is(x, 1):
@@ -129,11 +130,11 @@ class Graph:
         return self._folded("mul", x, y, lambda a, b: a * b)
 
     def div(self, x: Any, y: Any) -> Node:
-        x, y = self._node(x), self._node(y)
+        x, y = self.of(x), self.of(y)
         return x if _is(y, 1) else self._folded("div", x, y, lambda a, b: a / b if b else math.nan)
 
     def neg(self, x: Any) -> Node:
-        x = self._node(x)
+        x = self.of(x)
         return x.args[0] if x.op == "neg" else self.constant(-x.number) if x.op == "constant" else self._intern("neg", (x,))
 
     def _folded(self, op: str, x: Node, y: Node, act: Callable[[float, float], float]) -> Node:

@@ -53,7 +53,7 @@ def trace(cell: Cell) -> Equation:
     inner: set[Node] = set()
 
     def within(slot: Node, v: Any) -> Node:
-        inner.add(graph.add(v, 0))
+        inner.add(graph.of(v))
         return slot
 
     for name in cell.gates:
@@ -72,7 +72,7 @@ def trace(cell: Cell) -> Equation:
         raise CellError(cell.fault(error)) from error
     if len(inner) > 1:
         raise CellError(f"{cell!r} takes products `of` {len(inner)} values within a step, and there are kernels for one")
-    new = tuple(value if isinstance(value, Node) else graph.constant(0) + getattr(value, "value", value) for value in new)
+    new = tuple(map(graph.of, new))
 
     def run_of(key: tuple[str, str]) -> int:
         if key[0] in used.nested:
