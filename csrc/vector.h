@@ -76,24 +76,21 @@ static inline V exp_tail(V r) {
   return p * r + splat<V>(5.0000001201e-1f);
 }
 
-// exp(x) for -104 <= x <= 89; x beyond is taken as the bound, which rounds to 0 and to infinity.
+// exp(x) for -104 <= x <= 89; what is not a number stays none.
 static inline V exp_within(V x) {
   V n;
-  const V r = reduced(at_most(at_least(x, splat<V>(-104)), splat<V>(89)), n);
+  const V r = reduced(x, n);
   return times_two_to(exp_tail(r) * (r * r) + r + splat<V>(1), n);
 }
 
-static inline V exp_(V x) {
-  const V y = exp_within(x);
-  return x == x ? y : x;
-}
+// Beyond the bounds it is 0 or infinity.
+static inline V exp_(V x) { return exp_within(at_most(at_least(x, splat<V>(-104)), splat<V>(89))); }
 
 static inline V sigmoid_(V x) {
-  const V e = exp_within(-abs_(x));
+  const V e = exp_within(at_least(-abs_(x), splat<V>(-104)));
   const V d = splat<V>(1) + e;
   const V q = (x < splat<V>(0) ? e : splat<V>(1)) / d;
-  const V y = q - q * (e - (d - splat<V>(1)));  // what rounding took from d
-  return x == x ? y : x;
+  return q - q * (e - (d - splat<V>(1)));  // what rounding took from d
 }
 
 // Near 0 the polynomial of Cephes' tanhf, beyond it 1 - 2 e / (1 + e) with e = exp(-2 |x|).
@@ -110,8 +107,7 @@ static inline V tanh_(V x) {
   p = p * z + splat<V>(1.33314422036e-1f);
   p = p * z + splat<V>(-3.33332819422e-1f);
   const V near = p * z * x + x;
-  const V y = a > splat<V>(-1.25f) ? near : far;
-  return x == x ? y : x;
+  return a > splat<V>(-1.25f) ? near : far;
 }
 
 static inline V log_(V x) {
