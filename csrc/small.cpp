@@ -58,10 +58,11 @@ static float convert(int bits, const float* blocks, int64_t B, int64_t Kb, void*
     for (int64_t k = 0; k < Kb; k++) memcpy(static_cast<float*>(to) + k * W, blocks + k * B * W, W * sizeof(float));
     return 1;
   }
-  float most[W] = {};
+  float most[W] = {}, nothing[W] = {};  // the second is not a number where something is none
   for (int64_t k = 0; k < Kb; k++)
-    for (int i = 0; i < W; i++) most[i] = larger(most[i], magnitude(blocks[k * B * W + i]));
-  for (int i = 1; i < W; i++) most[0] = larger(most[0], most[i]);
+    for (int i = 0; i < W; i++) most[i] = larger(most[i], magnitude(blocks[k * B * W + i])), nothing[i] += 0 * blocks[k * B * W + i];
+  for (int i = 1; i < W; i++) most[0] = larger(most[0], most[i]), nothing[0] += nothing[i];
+  if (nothing[0] != 0) return nothing[0];
   const float times = most[0] > 0 ? 127 / most[0] : 0;
   for (int64_t k = 0; k < Kb; k++)
     for (int i = 0; i < W; i++) static_cast<uint8_t*>(to)[k * W + i] = uint8_t(128 + rounded(blocks[k * B * W + i] * times));

@@ -37,6 +37,7 @@ static inline V floats(VI v) { return reinterpret_cast<V>(v); }
 static inline VI ints(int32_t i) { return VI{} + i; }
 
 static inline V relu_(V x) { return x <= splat<V>(0) ? splat<V>(0) : x; }  // a NaN comes through
+static inline V larger_(V x, V y) { return (x >= y) | (x != x) ? x : y; }  // as unspool.cells.ops.maximum has it
 static inline V where_positive_(V x, V d) { return x > splat<V>(0) ? d : splat<V>(0); }
 static inline V abs_(V x) { return floats(bits(x) & ints(0x7fffffff)); }
 static inline V with_sign_of(V x, V s) { return floats(bits(x) | (bits(s) & ints(int32_t(0x80000000)))); }

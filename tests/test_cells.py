@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from unspool import cells
 from unspool.cells import GRU, LSTM, RNN, Cell, Gate
@@ -90,6 +91,18 @@ def test_a_cell_that_names_too_little_says_so():
         def step(self, gate, state):
             return gate.new.value
 
+    class Astray(Two):
+        feedback = "b"
+
+    class Bias(Two):
+        bias = {"old": 1.0}  # noqa: RUF012
+
+    class Double(Two):
+        gates = ("new", "new")
+
+    for cell, why in ((Astray(), "feedback is 'b'"), (Bias(), "bias names 'old'"), (Double(), "names one twice: new, new")):
+        with pytest.raises(CellError, match=why):
+            _ = cell.products
     with pytest.raises(CellError, match="forgotten"):
         _ = Wrong().products
     with pytest.raises(CellError, match="gives 1 values, but state names 2"):
@@ -108,6 +121,31 @@ def test_a_wrong_name_or_option_helps():
         cells.cell("gru", reset="never")
     with pytest.raises(ConfigError, match="does not take"):
         cells.cell("rnn", peepholes=True)
+
+
+def test_a_gate_that_is_given_back_as_it_stands_is_its_sum():
+    class Plain(Cell):
+        state = ("a",)
+        gates = ("u",)
+
+        def step(self, gate, state):
+            return gate.u
+
+    assert Plain().products.recurrent == ("u",)
+    assert Plain().advance(gates(u=(0.25, 0.5)), None, None) == (0.75,)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1.0, 2.0), (2.0, 1.0), (-1e8, 1.0), (-math.inf, 1.0), (1.0, -math.inf)])
+def test_the_larger_is_exact(x, y):
+    larger, smaller = max(x, y), min(x, y)
+    for a, b in ((x, y), (torch.tensor(x), y), (x, torch.tensor(y)), (torch.tensor(x), torch.tensor(y))):
+        assert cells.ops.maximum(a, b) == larger
+        assert cells.ops.minimum(a, b) == smaller
+    leaf = torch.tensor([1.0, 1.0], requires_grad=True)
+    cells.ops.maximum(leaf, torch.tensor([1.0, 2.0])).sum().backward()
+    assert leaf.grad.tolist() == [1.0, 0.0]
+    assert cells.ops.maximum(torch.tensor(math.nan), 1.0).isnan()
+    assert cells.ops.maximum(1.0, torch.tensor(math.nan)).isnan()
 
 
 def test_every_cell_can_be_built_again_from_its_options():

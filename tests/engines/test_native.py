@@ -175,6 +175,14 @@ def test_torch_compile_works_around_it():
     torch.testing.assert_close(mine, [p.grad for p in layer.parameters()])
 
 
+def test_a_column_that_changes_behind_autograd_is_seen():
+    layer, x = unspool.LSTM(65, 256).eval(), torch.randn(2, 3, 65)
+    with torch.no_grad():
+        before = layer(x)[0]
+        layer.stack[0].W.data[:, :, 3] = 0
+        assert not layer(x)[0].equal(before)
+
+
 def test_weights_that_change_are_packed_anew():
     """Also by torch's fused optimizers, which do not raise a tensor's version; and copies start without."""
     layer, x = unspool.LSTM(3, 8), torch.randn(2, 5, 3)

@@ -17,7 +17,7 @@ from engines.test_native import has_bf16
 from engines.tolerances import GRADIENT, VALUE
 from unspool import engines
 from unspool.cells import LSTM, Cell
-from unspool.cells.ops import relu, sigmoid, tanh
+from unspool.cells.ops import maximum, minimum, relu, sigmoid, tanh
 from unspool.engines import native, reference
 from unspool.engines.native import own
 from unspool.errors import CellError, EngineError
@@ -131,7 +131,17 @@ class Bare(Cell):
         return tanh(gate.outer.of(gate.inner))
 
 
-OWN = [Minimal(), Independent(), FedBackSecond(), Namesakes(), Multiplicative(), Within(), OfTheNew(), Bare()]
+class Largest(Cell):
+    """The larger of numbers of very different sizes."""
+
+    state = ("a",)
+    gates = ("u", "v")
+
+    def step(self, gate, state):
+        return tanh(maximum(maximum(1e8 * gate.u - 1e9, gate.v), -state.a) + minimum(gate.u, 0.5) + maximum(0.25, gate.v))
+
+
+OWN = [Minimal(), Independent(), FedBackSecond(), Namesakes(), Multiplicative(), Within(), OfTheNew(), Bare(), Largest()]
 
 
 @pytest.mark.parametrize("cell", OWN, ids=lambda cell: type(cell).__name__)

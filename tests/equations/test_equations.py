@@ -27,6 +27,8 @@ def evaluate(nodes, given):
             values[node] = torch.tensor(node.number, dtype=torch.float64)
         elif node.op == "where_positive":
             values[node] = torch.where(args[0] > 0, args[1], 0.0)
+        elif node.op == "larger":
+            values[node] = torch.where(args[0] >= args[1], *args)
         else:
             values[node] = {**BINARY, **UNARY}[node.op](*args)
     return [values[node] for node in nodes]

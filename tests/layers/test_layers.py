@@ -1,13 +1,16 @@
 """What holds for every stack: pieces, batches, lengths; and that torch's modules are the same networks."""
 
 import copy
+import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import unspool
 from unspool.cells import GRU, LSTM, RNN, MinGRU
@@ -270,3 +273,105 @@ def test_weights_that_cannot_be_rounded():
         Recurrent("lstm", 3, 4, bidirectional=True).narrow("int8")
     with torch.no_grad(), pytest.raises(EngineError, match="int8 weights are for the native engine, and this is reference"):
         Recurrent("lstm", 3, 4, engine="reference").eval().narrow("int8")(torch.zeros(1, 2, 3))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # of torch's own
+def test_functional_transforms_and_forward_derivatives_are_those_of_the_equation():
+    torch.manual_seed(0)
+    x, direction = torch.randn(2, 5, 3), torch.randn(2, 5, 3)
+    found = {}
+    for name in ("auto", "reference"):
+        torch.manual_seed(1)
+        layer = unspool.GRU(3, 4, engine=name)
+        _, tangent = torch.func.jvp(lambda z, layer=layer: layer(z)[0], (x,), (direction,))
+        gradient = torch.func.grad(lambda z, layer=layer: layer(z)[0].square().sum())(x)
+        found[name] = [tangent, gradient]
+    assert found["auto"][0].abs().max() > 0
+    torch.testing.assert_close(found["auto"], found["reference"])
+
+
+def test_what_traces_a_call_sees_it():
+    layer, x = unspool.LSTM(3, 4).eval(), torch.randn(2, 5, 3)
+    with torch.no_grad():
+        traced = make_fx(lambda z: layer(z)[0])(torch.zeros(2, 5, 3))
+        torch.testing.assert_close(traced(x), layer(x)[0])
+
+
+@pytest.mark.parametrize("cell", [LSTM(peepholes=True), GRU("before")], ids=repr)
+def test_autocast_leaves_the_recurrence_in_its_precision(cell):
+    layer, x, state = Recurrent(cell, 3, 4, layers=2), torch.randn(2, 5, 3), None
+    truth, state = layer(x.bfloat16().float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, _ = layer(x.bfloat16())
+        layer(x.bfloat16(), None, tuple(s.bfloat16() for s in state))
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, truth)
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_what_lies_beyond_a_length_reaches_no_gradient(engine):
+    layer, x, lengths = unspool.GRU(3, 4, engine=engine).double(), torch.randn(2, 5, 3).double(), torch.tensor([5, 2])
+    x[1, 2:] = math.nan
+    y, _ = layer(x, lengths)
+    y.sum().backward()
+    assert all(p.grad.isfinite().all() for p in layer.parameters() if p.numel())
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_threads_share_a_rounded_stack(weights):
+    if native.missing():
+        pytest.skip("the native engine was not built")
+    layer = unspool.LSTM(32, 64, layers=2).eval().narrow(weights)
+    inputs = [torch.randn(4, 6, 32) for _ in range(24)]
+
+    def answer(x):
+        with torch.no_grad():
+            return layer(x)[0]
+
+    truth = [answer(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for found, expected in zip(pool.map(answer, inputs), truth, strict=True):
+            assert found.equal(expected)
+
+
+def test_int8_passes_on_what_is_no_number():
+    if native.missing():
+        pytest.skip("the native engine was not built")
+    layer, x = unspool.LSTM(3, 20).eval().narrow("int8"), torch.randn(2, 4, 3)
+    x[1, 2, 0] = math.nan
+    with torch.no_grad():
+        y, _ = layer(x)
+    assert y[0].isfinite().all()
+    assert y[1, :2].isfinite().all()
+    assert y[1, 2:].isnan().all()
+
+
+def test_conversions_keep_what_mode_a_module_is_in():
+    layer = Recurrent.from_torch(torch.nn.LSTM(3, 4, 2, dropout=0.5, batch_first=True).eval())
+    assert not layer.training
+    assert not layer.to_torch().training
+    assert layer.train().to_torch().training
+
+
+def test_a_stream_of_another_engine_holds_a_state_of_its_own():
+    stream, state = unspool.GRU(3, 4, engine="reference").eval().stream(), (torch.ones(1, 1, 4),)
+    stream.state = state
+    state[0].zero_()
+    assert stream.state[0].min() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (([[1.0]],), "expected x as a tensor of floats"),
+        ((torch.ones(1, 2, 3, dtype=torch.int64),), "got torch.int64"),
+        ((torch.zeros(1, 2, 3), [2]), "expected lengths as a tensor of whole numbers"),
+        ((torch.zeros(1, 2, 3), (torch.zeros(1, 1, 4),)), "a state is given as state="),
+        ((torch.zeros(1, 2, 3), None, (None,)), "expected a state of"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_get_a_sentence(arguments, why):
+    with pytest.raises(ConfigError, match=why):
+        unspool.GRU(3, 4)(*arguments)
+    with pytest.raises(ConfigError, match="a cell is a name or an instance of a Cell"):
+        Recurrent(GRU, 3, 4)

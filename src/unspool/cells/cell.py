@@ -100,7 +100,7 @@ class Cell:
     def advance(self, gate: Any, state: Any, parameter: Any) -> tuple[Any, ...]:
         """`step`, its answer always a tuple; what engines call."""
         new = self.step(gate, state, parameter) if self.parameters else self.step(gate, state)
-        new = new if isinstance(new, tuple) else (new,)
+        new = tuple(_sums(new if isinstance(new, tuple) else (new,)))
         if len(new) != len(self.state):
             raise CellError(f"{self!r}.step gives {len(new)} values, but state names {len(self.state)}: {', '.join(self.state)}")
         return new
@@ -113,8 +113,16 @@ class Cell:
     @cached_property
     def products(self) -> Products:
         """Found by running `step` once, on a unit that stands for all."""
+        kind = type(self).__name__
         if not self.state or not self.gates:
-            raise CellError(f"{type(self).__name__} must name at least one state and one gate")
+            raise CellError(f"{kind} must name at least one state and one gate")
+        if self.feedback and self.feedback not in self.state:
+            raise CellError(f"{kind}.feedback is {self.feedback!r}, which is none of its states: {', '.join(self.state)}")
+        if unknown := [name for name in self.bias if name not in self.gates]:
+            raise CellError(f"{kind}.bias names {unknown[0]!r}, which is none of its gates: {', '.join(self.gates)}")
+        for names in (self.state, self.gates, self.parameters):
+            if len(set(names)) < len(names):
+                raise CellError(f"{kind} names one twice: {', '.join(names)}")
         seen: dict[str, set[str]] = {name: set() for name in self.gates}
         gate = SimpleNamespace(**{name: _Recorder(seen[name]) for name in self.gates})
         state = SimpleNamespace(**dict.fromkeys(self.state, _Unit()))
@@ -162,6 +170,9 @@ class _Unit:
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _again
     __neg__ = __abs__ = sigmoid = tanh = relu = exp = log = _again
+
+    def larger(self, other: Any, swapped: bool = False) -> _Unit:
+        return self._again(other)
 
     def _branch(self, *others: Any) -> bool:
         raise TypeError("an equation cannot branch on its data")

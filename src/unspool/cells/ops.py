@@ -36,10 +36,17 @@ def log(x: Any) -> Any:
 
 
 def maximum(x: Any, y: Any) -> Any:
-    """The larger of two operands."""
-    return x + relu(y - x)
+    """The larger of two operands; of equal ones the first, which the gradient goes to."""
+    x, y = getattr(x, "value", x), getattr(y, "value", y)  # gates are their sums
+    if hasattr(x, "larger"):
+        return x.larger(y)
+    if hasattr(y, "larger"):
+        return y.larger(x, swapped=True)
+    if hasattr(x, "where"):
+        return x.where((x >= y) | (x != x), y)  # what is not a number comes through
+    return y.where((y > x) | (y != y), x) if hasattr(y, "where") else max(x, y)
 
 
 def minimum(x: Any, y: Any) -> Any:
-    """The smaller of two operands."""
-    return x - relu(x - y)
+    """The smaller of two operands; of equal ones the first, which the gradient goes to."""
+    return -maximum(-x, -y)

@@ -70,6 +70,10 @@ def _parts(node: Node, d: Node) -> tuple[Node, ...]:
     return _RULES[node.op](node, d, *node.args) if node.args else ()
 
 
+def _second(d: Node, x: Node, y: Node) -> Node:
+    return d.graph.node("where_positive", y - x, d)
+
+
 _RULES: dict[str, Callable[..., tuple[Node, ...]]] = {
     "add": lambda node, d, x, y: (d, d),
     "sub": lambda node, d, x, y: (d, -d),
@@ -79,6 +83,7 @@ _RULES: dict[str, Callable[..., tuple[Node, ...]]] = {
     "sigmoid": lambda node, d, x: (d * (node * (1 - node)),),
     "tanh": lambda node, d, x: (d * (1 - node * node),),
     "relu": lambda node, d, x: (node.graph.node("where_positive", node, d),),
+    "larger": lambda node, d, x, y: (d - _second(d, x, y), _second(d, x, y)),
     "exp": lambda node, d, x: (d * node,),
     "log": lambda node, d, x: (d / x,),
 }

@@ -70,6 +70,9 @@ class Node:
     def relu(self) -> Node:
         return self.graph.node("relu", self)
 
+    def larger(self, other: Any, swapped: bool = False) -> Node:
+        return self.graph.node("larger", other, self) if swapped else self.graph.node("larger", self, other)
+
     def exp(self) -> Node:
         return self.graph.node("exp", self)
 

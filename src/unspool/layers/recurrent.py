@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from unspool.layers.stream import Stream
 from unspool.sequences import mask
 
 __all__ = ["Recurrent"]
+
+
+_narrowing = threading.RLock()
 
 
 class Recurrence(nn.Module):
@@ -72,6 +76,8 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None, state: State, trace: Sequence[str] = ()) -> engines.Ran:
         choice = engines.choose(self.cell, x.device, x.dtype, self.engine, trace)
+        if lengths is not None and choice.name != "native":  # what is not a number would reach the weights' gradient by 0 * nan
+            x = torch.where(mask(lengths, x.shape[1])[:, :, None], x, 0.0)
         special = {name: True for name, asked in self._special.items() if asked}
         if special and choice.name != "native":
             why = engines.explain(self.cell, x.device, x.dtype)
@@ -122,6 +128,8 @@ class Recurrent(nn.Module):
             if not 0 <= share < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, not {share}")
         self.cell = cells.cell(cell) if isinstance(cell, str) else cell
+        if not isinstance(self.cell, Cell):
+            raise ConfigError(f"a cell is a name or an instance of a Cell, not {cell!r}")
         self.input_size, self.hidden_size, self.layers = input_size, hidden_size, layers
         self.bidirectional, self.residual = bidirectional, residual
         self.dropout, self.variational = dropout, variational
@@ -154,6 +162,10 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         self._check(x, lengths)
+        if torch.is_autocast_enabled(x.device.type):  # recurrences keep the precision of their weights
+            with torch.autocast(x.device.type, enabled=False):
+                kind: Any = self.stack[0].W.dtype
+                return self.forward(x.to(kind), lengths, None if state is None else tuple(s.to(kind) for s in state))
         if self._weights != "f32" and len(x) and not self.training and not torch.is_grad_enabled():
             return self._narrowed(x, lengths, state)
         state = self.zero_state(len(x), x) if state is None else self._checked(state, len(x))
@@ -197,6 +209,10 @@ class Recurrent(nn.Module):
         return {**self.__dict__, "_narrow": None}  # a copy makes its own
 
     def _narrowed(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
+        with _narrowing:  # its stream holds the states
+            return self._streamed(x, lengths, state)
+
+    def _streamed(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
         made_from = len(x), [native.packed(layer.weights()) for layer in self.stack]  # type: ignore[operator]
         if self._narrow is None or self._narrow[0] != made_from or None in made_from[1]:  # None where a weight is computed
             self._narrow = made_from, Stream(self, len(x), self._weights)
@@ -230,6 +246,12 @@ class Recurrent(nn.Module):
         return dropout(x, self.dropout, self.training)
 
     def _check(self, x: Tensor, lengths: Tensor | None) -> None:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            got = f"{x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+            raise ConfigError(f"expected x as a tensor of floats (B, T, {self.input_size}), got {got}")
+        if lengths is not None and (not isinstance(lengths, Tensor) or lengths.is_floating_point()):
+            got = f"{lengths.dtype}" if isinstance(lengths, Tensor) else type(lengths).__name__
+            raise ConfigError(f"expected lengths as a tensor of whole numbers (B,), got {got}; a state is given as state=")
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ConfigError(f"expected x of shape (B, T, {self.input_size}), got {tuple(x.shape)}")
         if x.shape[1] == 0:
@@ -239,8 +261,8 @@ class Recurrent(nn.Module):
 
     def _checked(self, state: State, batch: int) -> State:
         expected = (len(self.stack), batch, self.hidden_size)
-        if len(state) != len(self.cell.state) or any(s.shape != expected for s in state):
-            names, got = ", ".join(self.cell.state), [tuple(s.shape) for s in state]
+        if len(state) != len(self.cell.state) or any(getattr(s, "shape", None) != expected for s in state):
+            names, got = ", ".join(self.cell.state), [tuple(getattr(s, "shape", ())) for s in state]
             raise ConfigError(f"expected a state of ({names}), each of shape {expected}, got {got}")
         return state
 
@@ -262,7 +284,7 @@ class Recurrent(nn.Module):
             for mine, theirs in zip(layer.stack, module.all_weights, strict=True):
                 for name, value in torch_engine.unflat(layer.cell, theirs)._asdict().items():
                     getattr(mine, name).copy_(value)
-        return layer.to(module.all_weights[0][0])
+        return layer.to(module.all_weights[0][0]).train(module.training)
 
     def to_torch(self) -> nn.RNNBase:
         """The same network as a torch module, where torch has that very network; EngineError or ConfigError where it has not."""
@@ -282,4 +304,4 @@ class Recurrent(nn.Module):
             for mine, theirs in zip(self.stack, module.all_weights, strict=True):
                 for source, target in zip(torch_engine.flat(self.cell, mine.weights()), theirs, strict=True):  # type: ignore[operator]
                     target.copy_(source)
-        return module.to(self.stack[0].W)  # type: ignore[arg-type]
+        return module.to(self.stack[0].W).train(self.training)  # type: ignore[arg-type]

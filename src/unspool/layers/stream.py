@@ -64,7 +64,7 @@ class Stream:
         if self._native:
             self._native.state = state
         else:
-            self._state = state
+            self._state = tuple(s.clone() for s in state)
 
     def reset(self) -> None:
         """Back to the state before the first step."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch import library as operators
+from torch.autograd import forward_ad
 
 from unspool.cells import Cell
 from unspool.engines import reference
@@ -31,6 +32,8 @@ def refusal(cell: Cell, device: torch.device, dtype: torch.dtype, trace: Sequenc
         return missing()
     if device.type != "cpu":
         return "it runs on the CPU alone"
+    if not torch.compiler.is_compiling() and (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0):
+        return "torch.func and forward-mode derivatives go through operations of torch alone"
     if dtype != torch.float32:
         return f"it computes in float32, not {str(dtype).removeprefix('torch.')}"
     place = place_of(cell)
@@ -76,7 +79,7 @@ def _run(
 ) -> tuple[Tensor, Tensor]:
     if _differentiated(weights, x, state):
         return _recurrence(cell, *weights, x, lengths, state, reverse, 2 if recompute else 1, bf16)[:2]
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():  # somebody watches what is called
         return _recurrence(cell, *weights, x, lengths, state, reverse, 0, bf16)[:2]
     return forward(cell, [*weights], x, lengths, state, reverse, bf16=bf16, kept=None if bf16 else packed(weights))[:2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from ctypes import c_float
@@ -31,6 +32,14 @@ class Packed:
 _kept = WeakTensorKeyDictionary()
 
 
+@functools.cache
+def _sample(size: int) -> Tensor | slice:
+    """Places that are compared: drawn, for every n-th might be all of one column."""
+    if size <= 1024:
+        return slice(None)
+    return torch.randint(size, (1024,), generator=torch.Generator().manual_seed(size))
+
+
 def packed(weights: Weights) -> Packed | None:
     """What is kept for these parameters between calls; filled by the first call, thrown away when they have changed.
 
@@ -40,7 +49,7 @@ def packed(weights: Weights) -> Packed | None:
     if not all(isinstance(t, torch.nn.Parameter) for t in weights):
         return None
     versions = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in weights)
-    sample = torch.cat([t.detach().flatten()[:: t.numel() // 1024 | 1] for t in weights])
+    sample = torch.cat([t.detach().flatten()[_sample(t.numel())] for t in weights])
     kept = _kept.get(weights.W)
     if kept is None or kept.versions != versions or not torch.equal(kept.sample, sample):
         kept = _kept[weights.W] = Packed(versions, sample)
@@ -149,7 +158,7 @@ def _empty(*shape: int) -> Tensor:
 
 
 def _rows(x: Tensor) -> Tensor:
-    return x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous()
+    return x.resolve_neg() if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous().resolve_neg()
 
 
 def _problem(
