@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,75 @@ def test_train_says_what_it_does_and_what_is_next(tmp_path, tweets, capsys):
     for part in ("400 documents", "documents text by subwords", "100%", "nats per character", f"unspool generate {tmp_path / 'm'}"):
         assert part in shown
     assert not list(tmp_path.glob(".unspool-*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--learning-rate", "0"], "learning_rate must be above 0"),
+        (["--budget", "0s"], "budget must be above 0"),
+        (["--epochs", "0"], "epochs must be above 0"),
+        (["--epochs", "nan"], "epochs must be above 0"),
+        (["--seed", "-1"], "seed must be 0 or more"),
+        (["--seed", "99999999999999999999"], "seed must be 0 or more and below"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_anything_is_made(tmp_path, tweets, options, why, run):
+    done = run("train", "text", tweets, "-o", tmp_path / "m", "--documents", *options)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_where_a_model_goes_when_nothing_is_said(tmp_path, tweets, run):
+    (tmp_path / "letters").mkdir()
+    tweets.rename(tmp_path / "letters" / "a.txt")
+    done = run("train", "text", "letters", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "letters-model" / "model.safetensors").exists()
+    (tmp_path / ".letters.txt").write_bytes((tmp_path / "letters" / "a.txt").read_bytes())
+    assert (
+        run("train", "text", ".letters.txt", "-o", "letters/a.txt", *QUICK, cwd=tmp_path).stderr.count("is a file; name a folder")
+        == 1
+    )
+    (tmp_path / "letters-model" / "model.safetensors").unlink()
+    for file in ("training.safetensors", "metrics.json", "README.md"):
+        (tmp_path / "letters-model" / file).unlink(missing_ok=True)
+    assert "holds nothing learned yet" in run("train", "text", "letters", "--resume", *QUICK, cwd=tmp_path).stderr
+    assert run("train", "text", "letters", *QUICK, cwd=tmp_path).returncode == 0
+
+
+def test_who_reads_the_progress_may_go(tmp_path, tweets):
+    command = [sys.executable, "-m", "unspool", "train", "text", tweets, "-o", tmp_path / "m", *QUICK, "--json"]
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert "Traceback" not in said
+    assert (tmp_path / "m" / "metrics.json").exists()
+
+
+def test_output_that_cannot_be_written(model, run):
+    if not Path("/dev/full").exists():
+        pytest.skip("no such device here")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "unspool", "generate", model[0], "-n", "1"], stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 2
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--temperature", "inf"], ["--seed", "99999999999999999999"], ["--longest-copy", "-2"]])
+def test_generate_refuses_what_is_out_of_range(model, options, run):
+    done = run("generate", model[0], *options)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_half_a_character_in_a_prompt_is_read(model, run):
+    assert run("generate", model[0], "-n", 1, "--prompt", "line \udcff").returncode == 0
 
 
 def test_json_lines_are_records(tmp_path, tweets, capsys):

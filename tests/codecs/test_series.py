@@ -49,6 +49,7 @@ def test_folders_are_labels(tmp_path):
         ("a.ts", "1,2:a\n", r"a\.ts, line 1: a \.ts file has @data before its series"),
         ("a.npz", "no", r"a\.npz cannot be read as arrays"),
         ("a.txt", "no", r"a\.txt is no table of numbers"),
+        ("a.csv", 'a,1,2\nb,"1,2\n', r"a\.csv: the row that starts in line 2 cannot be read|holds no series"),
         ("a.csv", "a,1\n", r"1 numbers are no whole steps|holds no series"),
     ],
 )
@@ -56,6 +57,34 @@ def test_what_is_no_series_is_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         SeriesFiles([tmp_path / name], channels=2)
+
+
+def test_rows_of_another_width_are_left_out_of_long_tables(tmp_path):
+    (tmp_path / "a.csv").write_text("series;v;label\none;1;up\none;2;up\ntwo;3\n\ntwo;4;down\ntwo;5;down\n")
+    found = SeriesFiles([tmp_path / "a.csv"])
+    assert [s.values.tolist() for s in found.items] == [[[1], [2]], [[4], [5]]]
+    assert found.skipped["row of another width"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.ones(5)}, r"X has the shape \(5,\)"),
+        ({"X": np.ones((2, 4), complex)}, "holds no series"),
+        ({"X": np.ones((2, 4)), "y": np.array([0, 2]), "classes": np.array(["a", "b"])}, "whole numbers from 0 to 1"),
+        ({"X": np.ones((2, 4)), "y": np.array(["a", "b"]), "classes": np.array(["a", "b"])}, "whole numbers from 0 to 1"),
+        ({"X": np.ones((2, 4)), "groups": np.array([1])}, "there are 1 groups for 2 series"),
+        ({"X": np.ones((2, 4)), "lengths": np.zeros(0, int)}, "the lengths add up to 0"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        SeriesFiles([tmp_path / "a.npz"], labels=False)
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cannot be read as arrays"):
+        SeriesFiles([tmp_path / "a.npz"], labels=False)
 
 
 def test_series_of_other_widths_are_named(tmp_path):

@@ -26,6 +26,19 @@ def test_what_is_saved_comes_back(folder):
     assert folder.config()["task"] == "text"
 
 
+def test_a_folder_is_free_until_something_was_learned(tmp_path):
+    folder = ModelFolder(tmp_path / "new")
+    assert folder.free
+    folder.create({"task": "text"})
+    folder.save_tensors("baseline", {})
+    assert folder.free
+    folder.save_tensors("training", {})
+    assert not folder.free
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("mine")
+    assert not ModelFolder(tmp_path / "letters").free
+
+
 def test_shared_weights_are_stored_once(folder):
     class Tied(nn.Module):
         def __init__(self):

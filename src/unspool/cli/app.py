@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -26,6 +27,9 @@ def main() -> None:
     """Runs the command line. What the library refuses is one sentence and exit code 2."""
     from unspool.errors import UnspoolError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a symbol that a terminal lacks is no reason to stop
     try:
         app()
     except UnspoolError as error:
@@ -33,3 +37,6 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        print(f"unspool: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)

@@ -26,11 +26,13 @@ def generate(
     ] = None,
     repetition_penalty: Annotated[float | None, typer.Option(help="Above 1: what was written becomes less likely (text).")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End before this string (text); may be given more than once.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed, the same samples.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same samples.", min=0, max=2**62)] = 0,
     compare: Annotated[
         list[Path] | None, typer.Option(help="Training data: report the longest run each sample shares with it.")
     ] = None,
-    longest_copy: Annotated[int | None, typer.Option(help="Draw again what shares a longer run (characters of text).")] = None,
+    longest_copy: Annotated[
+        int | None, typer.Option(min=0, help="Draw again what shares a longer run (characters of text).")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -49,6 +49,8 @@ class PairFiles:
         self.read = 0
         named = [Path(path) for path in paths]
         for path in named:
+            if path.is_dir():
+                raise DataError(f"{path} is a folder; name the two files, such as {path}/train.{source} {path}/train.{target}")
             if not path.is_file():
                 near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
                 raise DataError(f"there is no file {path}{did_you_mean(path.name, near)}")

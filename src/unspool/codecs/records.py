@@ -18,7 +18,7 @@ from typing import Any
 from unspool.codecs.streams import characters, raw_lines
 from unspool.errors import DataError, did_you_mean
 
-__all__ = ["COLUMNS", "TABLES", "json_lines", "json_values", "rows", "table", "tweets"]
+__all__ = ["COLUMNS", "TABLES", "cells", "json_lines", "json_values", "rows", "table", "tweets"]
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = ("text", "tweet", "full_text", "content", "body", "sentence", "review", "message")
@@ -54,7 +54,7 @@ def table(path: Path, column: str | None, skipped: Counter[str], tabs: bool = Fa
 
     The first row names the columns. Line breaks within a quoted field stay as they are.
     """
-    found = _rows(path, tabs)
+    found = cells(path, tabs)
     _, header = next(found, (0, None))
     if header is None:
         return
@@ -79,7 +79,7 @@ def rows(path: Path, ending: str, skipped: Counter[str]) -> Iterator[tuple[int, 
             else:
                 skipped["record without names"] += 1
         return
-    found = _rows(path, ending == ".tsv")
+    found = cells(path, ending == ".tsv")
     _, header = next(found, (0, None))
     for number, row in found if header else ():
         if len(row) == len(header or ()):
@@ -88,12 +88,12 @@ def rows(path: Path, ending: str, skipped: Counter[str]) -> Iterator[tuple[int, 
             skipped["blank line" if not row else "row of another width"] += 1
 
 
-def _rows(path: Path, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+def cells(path: Path, tabs: bool, longest: int = LONGEST_FIELD) -> Iterator[tuple[int, list[str]]]:
     """Each row and the line that it starts in."""
     # A limit of the whole process, so only ever raised; the default of 131,072 is less than some documents.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
     remedy = "a quotation mark may be missing its partner"
-    source = enumerate(raw_lines(path, LONGEST_FIELD, remedy), 1)
+    source = enumerate(raw_lines(path, longest, remedy), 1)
     above, first = next(((number - 1, line) for number, line in source if line.strip()), (0, ""))
     divider = "\t" if tabs else next((mark for mark in ",;\t" if mark in first), ",")
     rows = csv.reader(chain([first] if first else [], (line for _, line in source)), delimiter=divider)
@@ -122,9 +122,12 @@ def _json_rows(path: Path, skipped: Counter[str]) -> Iterator[tuple[int, Any]]:
             skipped["blank line"] += 1
             continue
         try:
-            yield number, json.loads(line)
+            value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: broken JSON ({_reason(error)})") from None
+        if isinstance(value, dict):
+            value = {key: _whole(part) if isinstance(part, str) else part for key, part in value.items()}
+        yield number, value
 
 
 def json_values(path: Path, column: str | None, skipped: Counter[str]) -> Iterator[str]:

@@ -12,15 +12,18 @@ Each may be compressed as .gz, .xz or .bz2, save arrays. Missing values are NaN.
 
 from __future__ import annotations
 
-import csv
 import math
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from unspool.codecs.records import cells
 from unspool.codecs.streams import PACKERS, lines, there
 from unspool.errors import DataError
 
@@ -102,21 +105,30 @@ class SeriesFiles:
         arrays = _arrays(path)
         labels = next((arrays[k] for k in ("labels", "y", "label") if k in arrays), None)
         values = next((arrays[k] for k in ("X", "x", "pose", "data", "values") if k in arrays), None)
-        if values is None or not np.issubdtype(values.dtype, np.number):
+        if values is None or not np.issubdtype(values.dtype, np.number) or np.issubdtype(values.dtype, np.complexfloating):
             raise DataError(f"{path} holds no series: it needs X (N, T, ...) or pose with lengths, and has {', '.join(arrays)}")
         if "lengths" in arrays:
             ends = np.cumsum(arrays["lengths"])
-            if ends[-1] != len(values):
-                raise DataError(f"{path}: the lengths add up to {ends[-1]:,}, but there are {len(values):,} steps")
+            if not len(ends) or ends[-1] != len(values):
+                raise DataError(
+                    f"{path}: the lengths add up to {ends[-1] if len(ends) else 0:,}, but there are {len(values):,} steps"
+                )
             parts = np.split(values, ends[:-1])
         else:
             parts = list(values)
+        if any(not part.ndim for part in parts):
+            raise DataError(f"{path} holds no series: X has the shape {values.shape}, and (N, T, ...) was expected")
         names = arrays.get("classes")
-        if labels is not None and len(labels) != len(parts):
-            raise DataError(f"{path}: there are {len(labels):,} labels for {len(parts):,} series")
         groups = next((arrays[k] for k in ("groups", "subjects", "group") if k in arrays), None)
+        for what, of_each in (("labels", labels), ("groups", groups)):
+            if of_each is not None and len(of_each) != len(parts):
+                raise DataError(f"{path}: there are {len(of_each):,} {what} for {len(parts):,} series")
+        if labels is not None and names is not None:
+            if not np.issubdtype(labels.dtype, np.integer) or not ((labels >= 0) & (labels < len(names))).all():
+                raise DataError(f"{path}: with classes, labels are their places, whole numbers from 0 to {len(names) - 1}")
+            labels = names[labels]
         for number, part in enumerate(parts):
-            label = "" if labels is None else str(names[int(labels[number])] if names is not None else labels[number])
+            label = "" if labels is None else str(labels[number])
             group = "" if groups is None else str(groups[number])
             yield Series(part.reshape(len(part), -1).astype(np.float32), label, group, f"{path}, series {number}")
 
@@ -130,9 +142,8 @@ class SeriesFiles:
         yield Series(values.reshape(len(values), -1).astype(np.float32), path.parent.name, "", str(path))
 
     def _csv(self, path: Path) -> Iterator[Series]:
-        tab = "\t" if _ending(path) == ".tsv" else ","
-        rows = csv.reader(lines(path, LONGEST_LINE, "a row holds numbers"), delimiter=tab)
-        first = next(rows, None)
+        rows = cells(path, _ending(path) == ".tsv", LONGEST_LINE)
+        _, first = next(rows, (0, None))
         if first is None:
             raise DataError(f"{path} is empty")
         named = any(not _is_number(cell) for cell in first[1:])
@@ -143,21 +154,25 @@ class SeriesFiles:
         else:
             label, group, name, numbers = 0, None, None, list(range(1, len(first)))
         if name is not None:
-            yield from self._long(path, rows, label, group, name, numbers)
+            yield from self._long(path, self._whole(rows, first), label, group, name, numbers)
             return
-        for number, row in enumerate(rows if named else [first, *rows], 2 if named else 1):
+        for number, row in self._whole(rows if named else chain([(1, first)], rows), first):
             place = f"{path}, line {number}"
-            if len(row) != len(first):
-                self.skipped["row of another width"] += 1
-                continue
             values = _numbers([row[i] for i in numbers], place)
             if len(values) % self.channels:
                 raise DataError(f"{place}: {len(values)} numbers are no whole steps of {self.channels} channels")
             text = row[label] if label is not None else ""
             yield Series(values.reshape(-1, self.channels), text, row[group] if group is not None else "", place)
 
+    def _whole(self, rows: Iterable[tuple[int, list[str]]], first: list[str]) -> Iterator[tuple[int, list[str]]]:
+        for number, row in rows:
+            if len(row) == len(first):
+                yield number, row
+            else:
+                self.skipped["row of another width"] += 1
+
     def _long(
-        self, path: Path, rows: Iterator[list[str]], label: int | None, group: int | None, name: int, numbers: list[int]
+        self, path: Path, rows: Iterator[tuple[int, list[str]]], label: int | None, group: int | None, name: int, numbers: list[int]
     ) -> Iterator[Series]:
         """The rows of one series stand together."""
         now: list[np.ndarray] = []
@@ -168,7 +183,7 @@ class SeriesFiles:
             text = last[label] if label is not None else ""
             return Series(np.stack(now), text, last[group] if group is not None else "", f"{path}, line {begun}")
 
-        for number, row in enumerate(rows, 2):
+        for number, row in rows:
             if last and row[name] != last[name]:
                 yield done()
                 now, begun = [], number
@@ -205,7 +220,7 @@ def _numbers(cells: Sequence[str], place: str) -> np.ndarray:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as source, np.load(source, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as arrays ({error}); objects are not unpickled") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,7 +28,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         checks = (
-            (self.temperature >= 0, f"temperature must be 0 or more, not {self.temperature}"),
+            (0 <= self.temperature < math.inf, f"temperature must be 0 or more, not {self.temperature}"),
             (self.top_k >= 0, f"top_k must be 0 (off) or more, not {self.top_k}"),
             (0 < self.top_p <= 1, f"top_p must be above 0 and at most 1, not {self.top_p}"),
             (self.repetition_penalty > 0, f"repetition_penalty must be above 0, not {self.repetition_penalty}"),

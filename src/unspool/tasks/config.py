@@ -48,7 +48,11 @@ class NetworkConfig:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.valid_share < 0.5:
             raise ConfigError(f"valid_share must be above 0 and below 0.5, not {self.valid_share}")
-        seconds(self.budget)
+        if self.epochs is not None and not self.epochs > 0:
+            raise ConfigError(f"epochs must be above 0, not {self.epochs}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed must be 0 or more and below 2^63, not {self.seed}")
+        _ = self.options  # or what is wrong with them is said before anything is read
 
     def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, name)

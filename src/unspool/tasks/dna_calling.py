@@ -78,6 +78,8 @@ class Reading:
         self.code, self.least, self.edges = code, least, edges
         self.length = len(bases)
         self.strands = {1: Strand(bases), -1: Strand(reverse_complement(bases))}
+        unknown = bases > 3
+        self.unknown = {way: np.concatenate([[0], np.cumsum(unknown[::way])]) for way in self.strands}  # before each place
         self.frames = {way: open_frames(strand.codons, code.stops, least) for way, strand in self.strands.items()}
 
         self._plain = {way: self._without_habits(way, read) for way in self.strands}
@@ -141,8 +143,12 @@ class Reading:
         frames, pairs = self.frames[way], self.pairs(way, habits)
         best = _best_of(pairs.frame, pairs.features @ np.array(weights.start), len(frames.low))
         frame = np.flatnonzero((best >= 0) & (self.edges | ~frames.open_stop))
+        start, stop = pairs.start[best[frame]], frames.stop[frame]
+        known = (
+            2 * (self.unknown[way][stop] - self.unknown[way][start]) < stop - start
+        )  # N has no stop codon, and is no gene for that
+        frame, start, stop = frame[known], start[known], stop[known]
         best = best[frame]
-        start, stop = pairs.start[best], frames.stop[frame]
         total, logit, *more = pairs.features[best].T
         logit = np.where(pairs.real[best], logit, weights.cut)
         steps = (stop - start) / STEP

@@ -48,11 +48,13 @@ def train(
     paths = _paths(data)
     if not paths:
         raise ConfigError("training needs data: name at least one file or folder")
-    folder = ModelFolder(output if output is not None else Path(paths[0]).name.split(".")[0])
+    folder = ModelFolder(output if output is not None else _named_after(Path(paths[0])))
     show = progress if isinstance(progress, Progress) else Progress(progress)
     room = find(task)
     stored = _resumed(folder, options, room) if resume else None
-    if folder.path.exists() and stored is None and any(folder.path.iterdir()):
+    if folder.path.exists() and not folder.path.is_dir():
+        raise ConfigError(f"{folder.path} is a file; name a folder for the model with -o")
+    if stored is None and not folder.free:
         raise ConfigError(f"{folder.path} exists already; choose another -o, or go on with its training by --resume")
     start = load(init) if init is not None else None
     if start is not None:
@@ -196,10 +198,17 @@ def _scratch(parent: Path) -> Path:
         raise ConfigError(f"cannot write in {parent}: {error.strerror}; choose another -o") from error
 
 
+def _named_after(data: Path) -> str:
+    name = data.name.lstrip(".").split(".")[0] or "model"
+    return f"{name}-model" if Path(name).exists() and Path(name).samefile(data) else name
+
+
 def _resumed(folder: ModelFolder, options: Mapping[str, Any], room: Task) -> dict[str, Any]:
     stored = folder.config()
     if stored.get("task") != room.name:
         raise ConfigError(f"{folder.path} is a {stored.get('task')} model, not a {room.name} model")
+    if folder.free:
+        raise ConfigError(f"{folder.path} holds nothing learned yet; train without --resume")
     if not (folder.path / "training.safetensors").exists():
         raise ConfigError(
             f"{folder.path} has no interrupted training; to go on from a finished model, use --init {folder.path} -o NEW"

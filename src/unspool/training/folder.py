@@ -43,6 +43,12 @@ class ModelFolder:
         """Whether weights are there."""
         return (self.path / "model.safetensors").exists()
 
+    @property
+    def free(self) -> bool:
+        """Whether a training can begin here: nothing is there, or what one left that ended before anything was learned."""
+        names = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+        return not names or ("config.json" in names and names <= {"config.json", "baseline.safetensors"})
+
     def create(self, config: Mapping[str, Any]) -> None:
         """Starts the folder with its configuration."""
         try:
