@@ -61,6 +61,12 @@ def test_options_out_of_range_are_refused_before_anything_is_made(tmp_path, twee
     assert not (tmp_path / "m").exists()
 
 
+def test_a_network_larger_than_the_memory_is_refused(tmp_path, tweets, run):
+    done = run("train", "text", tweets, "-o", tmp_path / "m", "--documents", "--hidden", "99999999")
+    assert done.returncode == 2
+    assert "there is not enough memory" in done.stderr
+
+
 def test_where_a_model_goes_when_nothing_is_said(tmp_path, tweets, run):
     (tmp_path / "letters").mkdir()
     tweets.rename(tmp_path / "letters" / "a.txt")
@@ -101,7 +107,9 @@ def test_output_that_cannot_be_written(model, run):
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("options", [["--temperature", "inf"], ["--seed", "99999999999999999999"], ["--longest-copy", "-2"]])
+@pytest.mark.parametrize(
+    "options", [["--temperature", "inf"], ["--seed", "99999999999999999999"], ["--longest-copy", "-2"], ["--stop", ""]]
+)
 def test_generate_refuses_what_is_out_of_range(model, options, run):
     done = run("generate", model[0], *options)
     assert done.returncode == 2

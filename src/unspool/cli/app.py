@@ -37,6 +37,11 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        print("unspool: there is not enough memory for this; take a smaller --hidden, or less at once", file=sys.stderr)
+        sys.exit(2)
     except OSError as error:
         print(f"unspool: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         sys.exit(2)

@@ -199,6 +199,8 @@ class TextModel(Trained):
             raise ConfigError(f"the number of samples must be at least 1, not {n}")
         if len(prompt) > length:
             raise ConfigError(f"the prompt has {len(prompt)} characters, more than the length of {length}")
+        if not all(stop):
+            raise ConfigError("a text cannot stop at an empty string")
         if longest_copy is not None and not compare:
             raise ConfigError("drawing copies again needs the training text to compare with: add compare (--compare FILE)")
         samples = self._draw(n, prompt, length, how, stop, seed)
