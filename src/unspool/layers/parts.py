@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Attention", "Embedding", "Keys", "OneHot", "dropout", "variational_dropout"]
+from unspool.errors import ConfigError
+
+__all__ = ["Attention", "Embedding", "Keys", "OneHot", "dropout", "fitting", "variational_dropout"]
 
 
 def dropout(x: Tensor, share: float, training: bool) -> Tensor:
@@ -21,6 +23,22 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
     kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= min(round(share * 65536), 65535) - 32768
     return x * kept.to(x.dtype).mul_(1 / (1 - share))
+
+
+def fitting(x: Tensor, lengths: Tensor | None, size: int) -> None:
+    """ConfigError unless x is (B, T, size) and lengths, where given, are (B,)."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        got = f"{x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise ConfigError(f"expected x as a tensor of floats (B, T, {size}), got {got}")
+    if lengths is not None and (not isinstance(lengths, Tensor) or lengths.is_floating_point()):
+        got = f"{lengths.dtype}" if isinstance(lengths, Tensor) else type(lengths).__name__
+        raise ConfigError(f"expected lengths as a tensor of whole numbers (B,), got {got}; a state is given as state=")
+    if x.ndim != 3 or x.shape[2] != size:
+        raise ConfigError(f"expected x of shape (B, T, {size}), got {tuple(x.shape)}")
+    if x.shape[1] == 0:
+        raise ConfigError(f"expected at least one step of time, got x of shape {tuple(x.shape)}")
+    if lengths is not None and lengths.shape != x.shape[:1]:
+        raise ConfigError(f"expected lengths of shape ({x.shape[0]},), one for each sequence, got {tuple(lengths.shape)}")
 
 
 def variational_dropout(x: Tensor, share: float, training: bool) -> Tensor:

@@ -15,7 +15,7 @@ from unspool.cells import Cell
 from unspool.engines import State, Weights, native
 from unspool.engines import torch as torch_engine
 from unspool.errors import ConfigError, EngineError, did_you_mean
-from unspool.layers.parts import dropout, variational_dropout
+from unspool.layers.parts import dropout, fitting, variational_dropout
 from unspool.layers.stream import Stream
 from unspool.sequences import mask
 
@@ -161,7 +161,7 @@ class Recurrent(nn.Module):
         return tuple(like.new_zeros(len(self.stack), batch, self.hidden_size) for _ in self.cell.state)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        self._check(x, lengths)
+        fitting(x, lengths, self.input_size)
         if torch.is_autocast_enabled(x.device.type):  # recurrences keep the precision of their weights
             with torch.autocast(x.device.type, enabled=False):
                 kind: Any = self.stack[0].W.dtype
@@ -244,20 +244,6 @@ class Recurrent(nn.Module):
         if self.variational:
             return variational_dropout(x, self.dropout, self.training)
         return dropout(x, self.dropout, self.training)
-
-    def _check(self, x: Tensor, lengths: Tensor | None) -> None:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            got = f"{x.dtype}" if isinstance(x, Tensor) else type(x).__name__
-            raise ConfigError(f"expected x as a tensor of floats (B, T, {self.input_size}), got {got}")
-        if lengths is not None and (not isinstance(lengths, Tensor) or lengths.is_floating_point()):
-            got = f"{lengths.dtype}" if isinstance(lengths, Tensor) else type(lengths).__name__
-            raise ConfigError(f"expected lengths as a tensor of whole numbers (B,), got {got}; a state is given as state=")
-        if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise ConfigError(f"expected x of shape (B, T, {self.input_size}), got {tuple(x.shape)}")
-        if x.shape[1] == 0:
-            raise ConfigError("expected at least one step of time, got x of shape " + str(tuple(x.shape)))
-        if lengths is not None and lengths.shape != x.shape[:1]:
-            raise ConfigError(f"expected lengths of shape ({x.shape[0]},), one for each sequence, got {tuple(lengths.shape)}")
 
     def _checked(self, state: State, batch: int) -> State:
         expected = (len(self.stack), batch, self.hidden_size)
