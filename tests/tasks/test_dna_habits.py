@@ -7,9 +7,10 @@ pytest.importorskip("Bio")
 
 from unspool.codecs.bases import Contig, Gene, encoded, reverse_complement
 from unspool.codecs.genetic import NO_CODON, codons, genetic_code
-from unspool.tasks.dna_calling import PRIOR, USUAL, Candidates, preferred
+from unspool.tasks.dna_calling import Candidates
 from unspool.tasks.dna_habits import BEFORE, Habits, Strand
 from unspool.tasks.dna_simulated import genome
+from unspool.tasks.dna_weights import PRIOR, USUAL, preferred
 
 
 @pytest.fixture(scope="module")

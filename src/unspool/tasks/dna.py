@@ -17,7 +17,7 @@ from unspool.codecs.genomes import Genomes
 from unspool.codecs.records import TABLES
 from unspool.errors import DataError
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import USUAL, Candidates, Weights, fitted, preferred
+from unspool.tasks.dna_calling import Candidates
 from unspool.tasks.dna_config import DnaConfig, settle
 from unspool.tasks.dna_habits import Habits
 from unspool.tasks.dna_labels import labels
@@ -25,6 +25,7 @@ from unspool.tasks.dna_model import DnaModel, build
 from unspool.tasks.dna_reading import FEW, Seen, settled
 from unspool.tasks.dna_recode import recoded
 from unspool.tasks.dna_sites import SiteJob, SiteModel
+from unspool.tasks.dna_weights import USUAL, Weights, fitted, preferred
 from unspool.tasks.dna_windows import TILT, WINDOW, Labelled, Store, Windows
 from unspool.tasks.task import Demonstration, Prepared, Task, Trained
 from unspool.training import ModelFolder, Options, Progress, pick_device

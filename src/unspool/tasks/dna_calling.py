@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +11,10 @@ from unspool.codecs.genetic import GeneticCode
 from unspool.decoding.genes import chosen, open_frames
 from unspool.models.strands import STEP
 from unspool.tasks.dna_habits import Habits, Strand
+from unspool.tasks.dna_weights import Weights
 
-__all__ = ["BESIDE", "USUAL", "Candidates", "Pairs", "Read", "Reading", "Weights", "called", "fitted", "preferred"]
+__all__ = ["Candidates", "Pairs", "Read", "Reading", "called"]
 
-USUAL = (0.02, 1.0, 0.5, 0.5, 0.1)  # the weights of a start's features where few genes teach others
-PRIOR = 10.0  # how firmly
 CLOSE = 60  # bases between neighbours of an operon, or that they share, at most
 MOST = 60.0  # nats beyond which more do not make a gene surer
 CUT = -1.0  # the logit of a start that lies beyond the contig, beside those of others
@@ -29,19 +26,6 @@ class Read(NamedTuple):
 
     classes: np.ndarray
     starts: np.ndarray
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What a start and a gene are judged by: learned from genomes with known genes."""
-
-    start: tuple[float, ...] = USUAL[:2]  # of what `Pairs.features` are
-    gene: tuple[float, ...] = (1.0, 0.5, 0.0, 0.0, 0.3, 0.0, -1.0)  # of the features of a candidate, the last for all
-    cut: float = 2.0  # the logit of a start that lies beyond the contig, where a gene is judged
-    cost: float = 0.01  # nats for each base that two genes share
-
-
-BESIDE = (*Weights.gene[:-1], 0.0, 0.0, -3.0, Weights.gene[-1])  # the same where the genes found before count, too
 
 
 class Candidates(NamedTuple):
@@ -78,10 +62,8 @@ class Reading:
         self.code, self.least, self.edges = code, least, edges
         self.length = len(bases)
         self.strands = {1: Strand(bases), -1: Strand(reverse_complement(bases))}
-        unknown = bases > 3
-        self.unknown = {way: np.concatenate([[0], np.cumsum(unknown[::way])]) for way in self.strands}  # before each place
+        self.unknown = {way: np.append(0, np.cumsum(bases[::way] > 3)) for way in self.strands}  # bases before each place
         self.frames = {way: open_frames(strand.codons, code.stops, least) for way, strand in self.strands.items()}
-
         self._plain = {way: self._without_habits(way, read) for way in self.strands}
 
     def _without_habits(self, way: int, read: Read) -> Pairs:
@@ -144,9 +126,8 @@ class Reading:
         best = _best_of(pairs.frame, pairs.features @ np.array(weights.start), len(frames.low))
         frame = np.flatnonzero((best >= 0) & (self.edges | ~frames.open_stop))
         start, stop = pairs.start[best[frame]], frames.stop[frame]
-        known = (
-            2 * (self.unknown[way][stop] - self.unknown[way][start]) < stop - start
-        )  # N has no stop codon, and is no gene for that
+        unread = self.unknown[way][stop] - self.unknown[way][start]
+        known = 2 * unread < stop - start  # a stretch of N has no stop codon, but is no gene for that
         frame, start, stop = frame[known], start[known], stop[known]
         best = best[frame]
         total, logit, *more = pairs.features[best].T
@@ -241,42 +222,6 @@ def _best_of(group: np.ndarray, value: np.ndarray, count: int) -> np.ndarray:
     return best
 
 
-def preferred(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[float, ...]:
-    """The weights of features by which the right start of a frame is preferred to its others (a conditional logit: McFadden
-    1974), from (frame (P,), features (P, F), whether right (P,)) of several contigs; frames without a right one do not count."""
-    usual = np.array(USUAL[: pairs[0][1].shape[1]])
-
-    def gain(w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """log p of the right ones with the prior of the weights, its slope, and its curvature."""
-        total, slope, curve = -PRIOR / 2 * float(np.square(w - usual).sum()), PRIOR * (usual - w), PRIOR * np.eye(len(w))
-        for frame, x, right in pairs:
-            first = np.flatnonzero(np.diff(frame, prepend=-1))
-            which = np.cumsum(np.diff(frame, prepend=-1) != 0) - 1
-            score = x @ w
-            score -= np.maximum.reduceat(score, first)[which]
-            p = np.exp(score)
-            norm = np.add.reduceat(p, first)
-            counts = np.add.reduceat(right.astype(float), first) == 1
-            total += float(score[right & counts[which]].sum() - np.log(norm[counts]).sum())
-            p *= (counts / norm)[which]
-            mean = np.add.reduceat(p[:, None] * x, first)
-            slope += x[right & counts[which]].sum(0) - mean.sum(0)
-            curve += (p[:, None] * x).T @ x - mean.T @ mean
-        return total, slope, curve
-
-    w, (value, slope, curve) = usual, gain(usual)
-    for _ in range(30):  # Newton's method, whose step is halved until it gains
-        step = np.linalg.solve(curve, slope)
-        found = gain(w + step)
-        while found[0] < value and np.abs(step).max() > 1e-6:
-            step /= 2
-            found = gain(w + step)
-        if np.abs(step).max() < 1e-6:
-            break
-        w, (value, slope, curve) = w + step, found
-    return tuple(w.tolist())
-
-
 def called(found: Candidates, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     """The places of the candidates that are genes, by stop, and how likely each is by itself."""
     logits = found.logits(weights)
@@ -284,19 +229,3 @@ def called(found: Candidates, weights: Weights) -> tuple[np.ndarray, np.ndarray]
     taken = chosen(found.start[likely], found.stop[likely], found.strand[likely], logits[likely], weights.cost)
     genes = likely[taken]
     return genes, 1 / (1 + np.exp(-logits[genes]))
-
-
-def fitted(features: np.ndarray, right: np.ndarray) -> tuple[float, ...]:
-    """The weights of features (M, F), and one for all, by logistic regression on which candidates are genes (M,)."""
-    x, y = np.concatenate([features, np.ones((len(features), 1))], 1), right.astype(float)
-    size = np.maximum(np.abs(x).mean(0), 1e-6)
-    x, w = x / size, np.zeros(x.shape[1])
-    for _ in range(30):  # Newton's method, a little held back
-        p = 1 / (1 + np.exp(-np.clip(x @ w, -30, 30)))
-        slope = x.T @ (y - p) - 1e-3 * w
-        curve = (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(len(w))
-        step = np.linalg.solve(curve, slope)
-        w = w + step
-        if np.abs(step).max() < 1e-6:
-            break
-    return tuple((w / size).tolist())

@@ -24,10 +24,10 @@ from unspool.engines import State
 from unspool.errors import ConfigError, DataError
 from unspool.insight.opened import Opened, answered
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import BESIDE, Weights
 from unspool.tasks.dna_config import DnaConfig
 from unspool.tasks.dna_reading import FEW, Seen, code_of, settled
 from unspool.tasks.dna_scores import Tally, longest_frames
+from unspool.tasks.dna_weights import BESIDE, Weights
 from unspool.tasks.inputs import file_of
 from unspool.tasks.outputs import written
 from unspool.tasks.task import Trained, configure

@@ -11,8 +11,9 @@ from unspool.codecs.annotations import Called
 from unspool.codecs.bases import Contig, Gene, reverse_complement
 from unspool.codecs.genetic import codons, genetic_code
 from unspool.models.strands import STEP, Strands
-from unspool.tasks.dna_calling import Candidates, Pairs, Read, Reading, Weights, called
+from unspool.tasks.dna_calling import Candidates, Pairs, Read, Reading, called
 from unspool.tasks.dna_habits import Habits
+from unspool.tasks.dna_weights import Weights
 
 __all__ = ["FEW", "Seen", "code_of", "read_contig", "recognised", "settled"]
 
