@@ -33,6 +33,8 @@ def test_tables_and_objects(tmp_path):
     lines = [{"review": "ok", "stars": 4.0}, {"review": "hm", "stars": 2}, {"stars": 1}]
     rows, files = read(tmp_path / "c.jsonl", "\n".join(map(json.dumps, lines)))
     assert placed(rows) == [("ok", "4", 1), ("hm", "2", 2)]
+    rows, _ = read(tmp_path / "half.jsonl", r'{"text": "good \ud83d", "label": 1}')  # half of a character
+    assert placed(rows) == [("good \ufffd", "1", 1)]
     rows, _ = read(tmp_path / "d.csv", "said,about,label\nyes,music,1\n", text="about")
     assert placed(rows) == [("music", "1", 2)]
 

@@ -42,6 +42,8 @@ def test_tabs_and_catalogues(tmp_path):
 
 
 def test_what_does_not_pair(tmp_path):
+    with pytest.raises(DataError, match="is a folder; name the two files"):
+        PairFiles([tmp_path], "de", "en")
     put(tmp_path, a__de="eins\nzwei\ndrei\n", a__en="one\n", t__txt="a\tb\nno tab here\n", e__txt="\t\n", m__po="nothing like it")
     with pytest.raises(DataError, match=r"a.de has 3 lines and .*a.en has 1; line by line"):
         list(PairFiles([tmp_path / "a.de", tmp_path / "a.en"], "de", "en"))

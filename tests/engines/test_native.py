@@ -114,6 +114,13 @@ def test_large_results_are_ordinary_tensors():
         torch.set_default_dtype(before)
 
 
+def test_a_view_that_is_negated_lazily_is_read_with_its_sign():
+    layer, x = unspool.LSTM(1, 4).eval(), torch.fft.fft(torch.randn(2, 5)).conj().imag[..., None]
+    assert x.is_neg()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0], layer(x.clone().resolve_neg())[0])
+
+
 def test_an_empty_batch():
     assert unspool.LSTM(3, 4)(torch.zeros(0, 5, 3))[0].shape == (0, 5, 4)
     with pytest.raises(ConfigError, match="at least 1 sequence"):

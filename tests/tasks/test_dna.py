@@ -55,6 +55,17 @@ def test_the_other_strand_has_the_mirrored_genes(model, desk):
     assert len(here.genes) > 20
 
 
+def test_what_is_unknown_hides_no_gene_elsewhere(model, desk):
+    (contig,) = Genomes([desk / "test"])
+    nothing = np.full(len(contig), 4, np.uint8)
+    (plain,) = model.annotate([contig])
+    (behind,) = model.annotate([Contig("behind", np.concatenate([nothing, contig.bases]))])
+    for strand in (1, -1):
+        stops = {c.gene.stop + len(contig) for c in plain.genes if c.gene.strand == strand}
+        same = stops & {c.gene.stop for c in behind.genes if c.gene.strand == strand}
+        assert len(same) >= 0.8 * len(stops) > 5
+
+
 def test_no_answer_depends_on_where_a_window_ended(model, desk, monkeypatch):
     (contig,) = Genomes([desk / "test"])
     monkeypatch.setattr(dna_reading, "PIECE", 60_003)

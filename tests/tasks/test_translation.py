@@ -98,6 +98,8 @@ def test_translations_have_all_that_is_promised(model, tmp_path):
         list(model.predict([str(tmp_path / "line.txt")]))
     with pytest.raises(ConfigError, match="best must be at least 1"):
         list(model.predict(["one"], best=0))
+    with pytest.raises(ConfigError, match="beams must be at least 1"):
+        list(model.predict(["one"], beams=0))
 
 
 def test_the_order_of_a_file_is_kept_and_odd_texts_are_answered(model):

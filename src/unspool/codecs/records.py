@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from unspool.codecs.streams import characters, raw_lines
+from unspool.codecs.streams import characters, raw_lines, whole
 from unspool.errors import DataError, did_you_mean
 
 __all__ = ["COLUMNS", "TABLES", "cells", "json_lines", "json_values", "rows", "table", "tweets"]
@@ -75,7 +75,7 @@ def rows(path: Path, ending: str, skipped: Counter[str]) -> Iterator[tuple[int, 
     if ending in (".jsonl", ".ndjson"):
         for number, value in _json_rows(path, skipped):
             if isinstance(value, dict):
-                yield number, value
+                yield number, {key: whole(part) if isinstance(part, str) else part for key, part in value.items()}
             else:
                 skipped["record without names"] += 1
         return
@@ -122,12 +122,9 @@ def _json_rows(path: Path, skipped: Counter[str]) -> Iterator[tuple[int, Any]]:
             skipped["blank line"] += 1
             continue
         try:
-            value = json.loads(line)
+            yield number, json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: broken JSON ({_reason(error)})") from None
-        if isinstance(value, dict):
-            value = {key: _whole(part) if isinstance(part, str) else part for key, part in value.items()}
-        yield number, value
 
 
 def json_values(path: Path, column: str | None, skipped: Counter[str]) -> Iterator[str]:
@@ -145,7 +142,7 @@ def tweets(path: Path, skipped: Counter[str]) -> Iterator[str]:
         elif text.startswith("RT @"):
             skipped["retweet"] += 1
         elif text.strip():
-            yield html.unescape(_whole(text))
+            yield html.unescape(whole(text))
         else:
             skipped[BLANK] += 1
 
@@ -159,7 +156,7 @@ def _texts(path: Path, values: Iterable[Any], column: str | None, skipped: Count
         if not isinstance(value, str):
             skipped["record without a text"] += 1
         elif value.strip():
-            yield _whole(value)
+            yield whole(value)
         else:
             skipped[BLANK] += 1
 
@@ -208,8 +205,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at column {error.colno}"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _whole(text: str) -> str:
-    r"""JSON can spell half a character ("\ud83d"), which nothing can write to a file again; it becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

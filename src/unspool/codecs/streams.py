@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from unspool.errors import DataError, did_you_mean
 
-__all__ = ["BLOCK", "PACKERS", "blocks", "characters", "lines", "raw_lines", "there"]
+__all__ = ["BLOCK", "PACKERS", "blocks", "characters", "lines", "raw_lines", "there", "whole"]
 
 BLOCK = 1 << 16  # bytes read at a time, hence the most characters handed out at a time
 PACKERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -149,3 +149,13 @@ def _split(path: Path, texts: Iterator[str], longest: int, remedy: str) -> Itera
 
 def _too_long(path: Path, number: int, longest: int, remedy: str) -> DataError:
     return DataError(f"{path}, line {number} is longer than {longest:,} characters; {remedy}")
+
+
+def whole(text: str) -> str:
+    r"""The text, with U+FFFD for half a character, which nothing can write to a file. JSON can spell one ("\ud83d"), and a wrong
+    byte on a command line is one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

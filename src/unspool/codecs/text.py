@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from unspool.codecs import normalise
+from unspool.codecs.streams import whole
 from unspool.errors import ConfigError, DataError, did_you_mean
 from unspool.vocabulary import Vocabulary
 
@@ -70,7 +71,7 @@ class TextCodec:
 
     def encode(self, text: str) -> np.ndarray:
         """The ids (int64) of a text, without begin and end. Any text has ids."""
-        text = text.encode("utf-8", "replace").decode()  # half a character, as of a wrong byte on a command line
+        text = whole(text)
         if self._bpe is not None:
             return np.asarray(self._bpe.encode(self.clean(text)).ids, np.int64) + 4
         if self.unit == "characters" and not self.normalised:

@@ -156,6 +156,8 @@ class TranslationModel(Trained):
         fixed = {**read_glossary(glossary), **{word: word for word in keep}}
         if best < 1:
             raise ConfigError(f"best must be at least 1, not {best}")
+        if beams < 1:
+            raise ConfigError(f"beams must be at least 1, not {beams}")
         for _, texts in blocks(inputs, plain_lines):
             yield from self.translate(texts, beams=beams, best=best, no_repeat=no_repeat, fixed=fixed)
 
@@ -163,8 +165,6 @@ class TranslationModel(Trained):
         self, texts: Sequence[str], *, beams: int = 5, best: int = 1, no_repeat: int = 0, fixed: Mapping[str, str] | None = None
     ) -> list[Translation]:
         """The translation of each text, sentences of like length together. Of a text only the first 1,000 symbols are read."""
-        if min(beams, best) < 1:
-            raise ConfigError(f"beams and best must be at least 1, not {beams} and {best}")
         ids = [self.codecs.source.encode(text)[:MOST_SYMBOLS] for text in texts]
         answers = [Translation(text, "", 0.0, 0.0) for text in texts]
         filled = [i for i in range(len(ids)) if len(ids[i])]
