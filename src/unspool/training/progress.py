@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -90,7 +89,6 @@ class Progress:
             print(text, file=self.stream, flush=True)
         except BrokenPipeError:  # whoever read has gone; that is no reason to stop training
             self.style = "silent"
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
     def _draw(self, report: Report) -> None:
         from rich.console import Console
